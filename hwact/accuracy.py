@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The error of a design over all input codes, stated exactly."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from hwact.architectures.problem import UnitSpec
+from hwact.formats import Codes
+
+
+@dataclass(frozen=True, kw_only=True)
+class AccuracyReport:
+    """How far a unit is from the exact function.
+
+    Errors are against the exact value, clamped to the output format where the unit saturates and
+    taken modulo its range where it wraps.
+
+    Parameters
+    ----------
+    class_ : str
+        ``correct``, ``faithful`` (below one ulp), or ``max_ulp`` where neither holds.
+    max_error_ulp : float
+        Upper bound of the largest error, tight to 2**-24 ulp.
+    mean_error_ulp : float
+        Mean of the errors' magnitudes.
+    correctly_rounded_fraction : float
+        Share of the codes whose output is the exact value rounded in the unit's mode.
+    codes_checked : int
+        All codes of the input format.
+    worst_code : int
+        The first input code with the largest error.
+    monotonic : bool
+        Whether the output never falls, or never rises, over ascending inputs.
+    """
+
+    class_: str
+    max_error_ulp: float
+    mean_error_ulp: float
+    correctly_rounded_fraction: float
+    codes_checked: int
+    worst_code: int
+    monotonic: bool
+
+    def as_dict(self) -> dict[str, Any]:
+        """The report under the manifest's keys."""
+        values = dict(vars(self))
+        return {"class": values.pop("class_"), **values}
+
+
+def report(spec: UnitSpec, codes: Codes) -> AccuracyReport:
+    """Judge output codes over all input codes by the exact reference."""
+    errors = spec.exact.error_bounds(codes)
+    correct = codes == spec.exact.rounded(spec.rounding)
+    low, high = spec.exact.allowed()
+    faithful = bool(((low <= codes) & (codes <= high)).all())
+    steps = np.diff(codes)
+    worst = int(errors.argmax())
+    return AccuracyReport(
+        class_="correct" if correct.all() else "faithful" if faithful else "max_ulp",
+        max_error_ulp=float(errors[worst]),
+        mean_error_ulp=round(float(errors.sum()) / codes.size, 9),
+        correctly_rounded_fraction=int(correct.sum()) / codes.size,
+        codes_checked=codes.size,
+        worst_code=worst + spec.input_format.min_code,
+        monotonic=bool((steps >= 0).all() or (steps <= 0).all()),
+    )

@@ -1,0 +1,295 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Folding by symmetry and base: what is left to tabulate, and the logic around it.
+
+A function is computed as ``(B(x) + D(u)) >> guard_bits`` where ``u`` addresses the core (a table or
+polynomial segments) and ``B`` is wiring: 0, x, or x on one side. Functions that are odd about a
+centre mirror ``D`` for negative inputs instead. The codes that share an address intersect their
+permitted intervals, so whatever a folding cannot represent shows as an empty interval, and the
+freedom that is left is known exactly.
+
+===============  ===================================================================
+kind             address
+===============  ===================================================================
+``plain``        the code itself, offset to start at 0; B = 0
+``based``        the same; B = the asymptotes' slopes
+``magnitude``    ``|x|``
+``complement``   ``x`` or its one's complement: no carry chain, half an ulp off for x < 0
+===============  ===================================================================
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cached_property
+
+import numpy as np
+
+from hwact.architectures.problem import Infeasible, UnitSpec
+from hwact.datapath import Node
+from hwact.datapath.graph import as_node
+from hwact.formats import Codes
+
+KINDS = ("plain", "based", "magnitude", "complement")
+
+
+@dataclass(frozen=True)
+class Folding:
+    """One way to fold a unit's function.
+
+    Parameters
+    ----------
+    spec : UnitSpec
+    kind : str
+        One of ``KINDS``.
+    guard_bits : int
+        Fraction bits of the core's result below the output's ulp.
+
+    Raises
+    ------
+    Infeasible
+        The function or its formats do not fold this way.
+    """
+
+    spec: UnitSpec
+    kind: str
+    guard_bits: int
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise Infeasible(f"folding must be one of {', '.join(KINDS)}, not {self.kind!r}")
+        if self.folded and not (self.spec.function.symmetry and self.spec.input_format.signed):
+            raise self._unfit("a signed input and a symmetric function")
+        if self.address_bits < 1:
+            raise self._unfit("an input of at least 2 bits")
+        if self.odd and (self._symmetry.slope or (self._symmetry.offset * self._one).denominator != 1):
+            raise self._unfit("a function whose centre is a code")
+        if not {*self.slopes} <= {0, 1} or (self.kind == "based" and self.slopes == (0, 0)):
+            raise self._unfit("asymptotes of slope 0 or 1")
+        if self._base_shift < 0 and self.slopes != (0, 0):
+            raise self._unfit(f"at least {-self.spec.frac_shift} guard bits")
+
+    def _unfit(self, requirement: str) -> Infeasible:
+        return Infeasible(
+            f"folding {self.kind} needs {requirement}, not {self.spec.function.name!r} with "
+            f"{self.spec.input_format} in, {self.spec.output_format} out and {self.guard_bits} guard bits; "
+            "choose the folding plain"
+        )
+
+    @property
+    def folded(self) -> bool:
+        """Whether x and -x share an address."""
+        return self.kind in ("magnitude", "complement")
+
+    @property
+    def odd(self) -> bool:
+        """Whether negative inputs mirror the core's result."""
+        return self.folded and self._symmetry.sign < 0
+
+    @property
+    def _symmetry(self):  # type: ignore[no-untyped-def]
+        return self.spec.function.symmetry
+
+    @cached_property
+    def slopes(self) -> tuple[Fraction, Fraction]:
+        """Slope of the base for x < 0 and for x >= 0."""
+        function, none = self.spec.function, Fraction(0)
+        if self.kind == "plain" or self.odd:
+            return none, none
+        right = function.right.slope if function.right else none
+        if self.kind == "based":
+            return (function.left.slope if function.left else none), right
+        return -self._symmetry.slope - right, right
+
+    @property
+    def _one(self) -> Fraction:
+        """The value 1 in units of the core's result."""
+        return Fraction(2) ** (self.spec.output_format.frac_bits + self.guard_bits)
+
+    @property
+    def _centre(self) -> int:
+        """``D(u)`` and ``_centre - D(u)`` mirror each other; with guard bits, by one's complement."""
+        return int(self._symmetry.offset * self._one) - (self.guard_bits > 0)
+
+    @property
+    def _base_shift(self) -> int:
+        """Left shift from an input code to the units of the core's result."""
+        return self.spec.frac_shift + self.guard_bits
+
+    @property
+    def address_bits(self) -> int:
+        """Width of the address."""
+        return self.spec.input_format.width - self.folded
+
+    def _base_codes(self) -> Codes:
+        codes = self.spec.input_format.codes()
+        left, right = (int(slope) for slope in self.slopes)
+        return np.where(codes < 0, left, right) * codes
+
+    def intervals(self) -> tuple[Codes, Codes]:
+        """Inclusive bounds of ``D`` for every address, in units of ``2**-guard_bits`` ulp."""
+        low, high = self.spec.unclamped()
+        base = self._base_codes() << max(0, self._base_shift)
+        low, high = (low << self.guard_bits) - base, ((high + 1) << self.guard_bits) - 1 - base
+        if not self.folded:
+            return low, high
+        half = low.size // 2
+        mirrored = (low[:half][::-1], high[:half][::-1])
+        if self.odd:
+            mirrored = (self._centre - mirrored[1], self._centre - mirrored[0])
+        if self.kind == "magnitude":  # |x| of the most negative code has no address: it shares the last one
+            mirrored = _from_one(mirrored[0], np.maximum), _from_one(mirrored[1], np.minimum)
+        return _tightened(low[half:], mirrored[0], np.maximum), _tightened(high[half:], mirrored[1], np.minimum)
+
+    def targets(self, resolution: int) -> Codes:
+        """The exact ``D`` for every address, in units of ``2**-resolution`` ulp.
+
+        Of two codes that share an address, the one that is not negative counts.
+        """
+        exact = self.spec.exact
+        values = exact.floor >> (exact.guard_bits - resolution)
+        shift = self.spec.frac_shift + resolution
+        base = self._base_codes()
+        values = values - (base << shift if shift >= 0 else base >> -shift)
+        return values[values.size // 2 :] if self.folded else values
+
+    def address(self, x: Node) -> Node:
+        """The address; ``magnitude`` reaches one beyond the last one."""
+        if self.kind == "complement":
+            return x.less_than(0).select(~x, x).known(0, x.high).named("folded")
+        if self.kind == "magnitude":
+            return x.less_than(0).select(0 - x, x).known(0, -x.low).named("magnitude")
+        return x
+
+    def result(self, x: Node, core: Node) -> Node:
+        """The output before saturation, from the core's result."""
+        if self.odd:
+            core = x.less_than(0).select(self._mirrored(core), core).named("mirrored")
+        elif any(self.slopes):
+            core = self._base(x) + core
+        return core >> self.guard_bits
+
+    def _mirrored(self, core: Node) -> Node:
+        if not self.guard_bits:
+            return self._centre - core
+        return ~core + (self._centre + 1) if self._centre != -1 else ~core
+
+    def _base(self, x: Node) -> Node:
+        left, right = self.slopes
+        if left == right:
+            return x << self._base_shift
+        negative = x.less_than(0)
+        base = negative.select(0, x).known(0, x.high) if right else negative.select(x, 0).known(x.low, 0)
+        return base.named("base") << self._base_shift
+
+
+def _from_one(bounds: Codes, tighten: np.ufunc) -> Codes:
+    """Bounds for |x| = 1, 2, ... as bounds for the addresses 0, 1, ...; address 0 has no negative code."""
+    shifted = np.concatenate((bounds[:1], bounds[:-1]))
+    shifted[-1] = tighten(shifted[-1], bounds[-1])
+    shifted[0] = -tighten(-(2**62), 2**62) if bounds.size > 1 else shifted[0]
+    return shifted
+
+
+def _tightened(bounds: Codes, mirrored: Codes, tighten: np.ufunc) -> Codes:
+    result: Codes = tighten(bounds, mirrored)
+    return result
+
+
+@dataclass(frozen=True)
+class Region:
+    """The addresses for which a core is needed; beyond them its result is constant.
+
+    Parameters
+    ----------
+    folding : Folding
+    bits : int
+        Width of the core's address.
+    low, high : int64 arrays, shape (2**bits,)
+        Inclusive bounds of the core's result.
+    tails : tuple of int
+        The core's result to the left and to the right of the region; empty where it covers all codes.
+    """
+
+    folding: Folding
+    bits: int
+    low: Codes
+    high: Codes
+    tails: tuple[int, ...]
+
+    @classmethod
+    def of(cls, folding: Folding) -> Region:
+        """The smallest region whose size is a power of two."""
+        low, high = folding.intervals()
+        signed = folding.spec.input_format.signed and not folding.folded
+        for bits in range(1 + signed, folding.address_bits):
+            inside = slice(low.size // 2 - (1 << (bits - 1)), low.size // 2 + (1 << (bits - 1)))
+            if not signed:
+                inside = slice(0, 1 << bits)
+            outside = [(low[: inside.start], high[: inside.start]), (low[inside.stop :], high[inside.stop :])]
+            ends = [(int(b.max()), int(t.min())) for b, t in outside if b.size]
+            if all(bottom <= top for bottom, top in ends):
+                tails = [int(roundest(np.array([bottom]), np.array([top]))[0]) for bottom, top in ends]
+                return cls(folding, bits, low[inside], high[inside], (tails[0], tails[-1]))
+        return cls(folding, folding.address_bits, low, high, ())
+
+    def targets(self, resolution: int) -> Codes:
+        """The exact core results, in units of ``2**-resolution`` ulp, shape (2**bits,)."""
+        values = self.folding.targets(resolution)
+        start = 0 if self._from_zero else values.size // 2 - (1 << (self.bits - 1))
+        return values[start : start + (1 << self.bits)]
+
+    @property
+    def _from_zero(self) -> bool:
+        return self.folding.folded or not self.folding.spec.input_format.signed
+
+    def build(self, core: Callable[[Node], Node]) -> tuple[Node, Node]:
+        """The whole unit around a core: the input node and the result before saturation.
+
+        Parameters
+        ----------
+        core : callable
+            From the address node, ``0 .. 2**bits - 1``, to the core's result.
+        """
+        x = self.folding.spec.input()
+        folded = self.folding.address(x)
+        if not self.tails and folded.high >= 1 << self.bits:
+            folded = folded.saturate(0, (1 << self.bits) - 1).named("address")
+        d = core(self._index(folded))
+        if self.tails:
+            left, right = self.tails
+            tail = as_node(right) if left == right else x.less_than(0).select(left, right)
+            d = self._inside(x, folded).select(d, tail).named("core")
+        return x, self.folding.result(x, d)
+
+    def _index(self, folded: Node) -> Node:
+        if self._from_zero:
+            return folded.bits(0, self.bits)
+        top = folded.bits(self.bits - 1, 1).equal_to(0)
+        return top.concat(folded.bits(0, self.bits - 1), self.bits - 1) if self.bits > 1 else top
+
+    def _inside(self, x: Node, folded: Node) -> Node:
+        """1 where all bits above the region's are copies of the sign."""
+        if self._from_zero:
+            return (folded >> self.bits).equal_to(0).named("in_region")
+        above = x >> (self.bits - 1)
+        return x.less_than(0).select(~above, above).known(0, above.high).equal_to(0).named("in_region")
+
+
+def roundest(low: Codes, high: Codes) -> Codes:
+    """Of every interval ``low..high`` the integer with the most trailing zeros."""
+    result = low.copy()
+    for shift in range(1, 62):
+        multiple = -((-low) >> shift) << shift
+        result = np.where(multiple <= high, multiple, result)
+    return result
+
+
+def foldings(spec: UnitSpec, guard_bits: int) -> Iterator[Folding]:
+    """The foldings that fit a function and its formats."""
+    for kind in KINDS:
+        try:
+            yield Folding(spec, kind, guard_bits)
+        except Infeasible:
+            continue

@@ -1,0 +1,246 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Polynomial segments of degree 1 or 2 with coefficients in tables.
+
+The high bits of the core's address choose a segment, the low bits ``v``, centred, the place in it::
+
+    D = c0[segment] + ((c1[segment] * v) >> t1) + ((c2[segment] * q) >> t2)
+
+``q`` is a small table of v squared. The coefficients start at the exact function's values at
+Chebyshev nodes; each is then rounded, the lower ones being fitted again behind it, and ``c0`` comes
+from intersecting what every code of the segment permits. Truncation is part of that intersection:
+it costs nothing that is not counted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from math import ceil
+
+import numpy as np
+
+from hwact.architectures.folding import Folding, Region, foldings, roundest
+from hwact.architectures.problem import Infeasible, Parameters, UnitSpec
+from hwact.datapath import Datapath, Node
+from hwact.formats import Codes
+
+NAME = "piecewise"
+
+RESOLUTION = 16
+GUARD_BITS = range(1, 7)
+# cos(pi/4) and cos(pi/6), in 1024ths: the outer Chebyshev nodes of degree 1 and 2.
+_NODES = {1: 724, 2: 887}
+_SAMPLED_SEGMENTS = 64
+
+
+@dataclass(frozen=True)
+class Shape:
+    """The parameters of one design.
+
+    Parameters
+    ----------
+    folding : str
+    guard_bits : int
+        Fraction bits of the sum below the output's ulp.
+    degree : int
+        1 or 2.
+    segment_bits : int
+        A segment has ``2**segment_bits`` addresses.
+    slope_bits : int
+        Fraction bits of c1 beyond the sum's (t1).
+    square_bits : int
+        Bits of v that the table of squares reads; it holds as many bits. 0 for degree 1.
+    """
+
+    folding: str
+    guard_bits: int
+    degree: int
+    segment_bits: int
+    slope_bits: int
+    square_bits: int = 0
+
+    @property
+    def curve_bits(self) -> int:
+        """Fraction bits of c2 beyond the sum's (t2)."""
+        return self.square_bits
+
+    def squares(self) -> Codes:
+        """The table of squares by distance from the centre, shape (2**(square_bits - 1),)."""
+        distance = 2 * np.arange(1 << (self.square_bits - 1), dtype=np.int64) + 1
+        return (distance * distance) >> self.square_bits
+
+    def offsets(self) -> Codes:
+        """v for every address of a segment, shape (2**segment_bits,)."""
+        size = 1 << self.segment_bits
+        return np.arange(size, dtype=np.int64) - size // 2
+
+    def square_of_offsets(self) -> Codes:
+        """q for every address of a segment, shape (2**segment_bits,)."""
+        top = self.offsets() >> (self.segment_bits - self.square_bits)
+        return self.squares()[np.where(top < 0, ~top, top)]
+
+
+@dataclass(frozen=True)
+class Segments:
+    """Fitted coefficients, one of each kind a segment; int64."""
+
+    c0: Codes
+    c1: Codes
+    c2: Codes
+
+
+def candidates(spec: UnitSpec) -> Iterator[Parameters]:
+    """For every folding and degree, the longest feasible segments and a few shorter ones."""
+    for folding in foldings(spec, 0 if spec.frac_shift >= 0 else -spec.frac_shift):
+        for degree in (1, 2):
+            found = 0
+            for segment_bits in reversed(range(1, folding.address_bits)):
+                shapes = list(_feasible(spec, folding.kind, degree, segment_bits))
+                yield from (vars(shape) for shape in shapes)
+                found += bool(shapes)
+                if found == 3:
+                    break
+
+
+def _feasible(spec: UnitSpec, kind: str, degree: int, segment_bits: int) -> Iterator[Shape]:
+    """The shapes with the fewest guard bits for a segment length."""
+    lowest = max(1, -spec.frac_shift)
+    most = Shape(kind, lowest + 5, degree, segment_bits, segment_bits + 2, min(segment_bits, 9) * (degree == 2))
+    if _fitted(spec, most) is None:
+        return
+    squares = sorted({min(segment_bits, bits) for bits in (4, 5, 6, 8)}) if degree == 2 else [0]
+    for square_bits in squares:
+        for guard_bits in range(lowest, lowest + 6):
+            slope_bits = max(0, segment_bits - 1)
+            shape = Shape(kind, guard_bits, degree, segment_bits, slope_bits, square_bits)
+            if _fitted(spec, shape) is not None:
+                yield shape
+                break
+
+
+def build(spec: UnitSpec, parameters: Parameters) -> Datapath:
+    """A datapath of polynomial segments.
+
+    Parameters
+    ----------
+    parameters
+        The fields of :class:`Shape`.
+    """
+    shape = Shape(**parameters)  # type: ignore[arg-type]
+    segments = _fitted(spec, shape)
+    if segments is None:
+        raise Infeasible(
+            f"polynomial segments must be {spec.accuracy} on all codes, not so with {dict(parameters)!r}; "
+            "choose shorter segments or more guard bits"
+        )
+    x, y = _region(spec, shape.folding, shape.guard_bits).build(lambda address: _core(shape, segments, address))
+    return spec.finish(x, y)
+
+
+def _core(shape: Shape, segments: Segments, address: Node) -> Node:
+    length = shape.segment_bits
+    count = segments.c0.size
+    segment = address.bits(length, (count - 1).bit_length()).named("segment") if count > 1 else address >> length
+    top = ~address.bits(length - 1, 1).bits(0, 1, signed=True)
+    v = top.concat(address.bits(0, length - 1), length - 1) if length > 1 else top
+    v = v.named("v")
+    total = _coefficient(segment, segments.c0, "c0")
+    if segments.c1.any():
+        total = total + ((_coefficient(segment, segments.c1, "c1") * v).named("linear") >> shape.slope_bits)
+    if segments.c2.any():
+        q = _squared(shape, v)
+        curve = (_coefficient(segment, segments.c2, "c2") * q).named("quadratic") >> shape.curve_bits
+        total = (total.named("line") + curve).named("polynomial")
+    return total.named("polynomial")
+
+
+def _squared(shape: Shape, v: Node) -> Node:
+    top = v >> (shape.segment_bits - shape.square_bits)
+    distance = top.less_than(0).select(~top, top).known(0, top.high).named("distance")
+    return distance.lookup(tuple(shape.squares().tolist())).named("q")
+
+
+def _coefficient(segment: Node, values: Codes, name: str) -> Node:
+    return segment.lookup(tuple(values.tolist())).named(name)
+
+
+@lru_cache(maxsize=64)
+def _region(spec: UnitSpec, kind: str, guard_bits: int) -> Region:
+    return Region.of(Folding(spec, kind, guard_bits))
+
+
+@lru_cache(maxsize=256)
+def _fitted(spec: UnitSpec, shape: Shape) -> Segments | None:
+    """Coefficients of all segments; none where some segment has no solution."""
+    region = _region(spec, shape.folding, shape.guard_bits)
+    if shape.segment_bits > region.bits:
+        return None
+    length = 1 << shape.segment_bits
+    low, high = region.low.reshape(-1, length), region.high.reshape(-1, length)
+    exact = region.targets(RESOLUTION).reshape(-1, length)
+    stride = ceil(low.shape[0] / _SAMPLED_SEGMENTS)
+    if stride > 1 and _fit(shape, low[::stride], high[::stride], exact[::stride]) is None:
+        return None
+    return _fit(shape, low, high, exact)
+
+
+def _fit(shape: Shape, low: Codes, high: Codes, exact: Codes) -> Segments | None:
+    """Try the neighbours of the ideal coefficients and keep, per segment, those that leave c0 most room."""
+    v = shape.offsets()
+    q = shape.square_of_offsets() if shape.degree == 2 else np.zeros_like(v)
+    best = _Best(low.shape[0])
+    for c2 in _curves(shape, exact):
+        curve = (c2[:, None] * q) >> shape.curve_bits
+        ideal = _slopes(shape, exact, curve)
+        for step in (0, 1, -1, 2):
+            c1 = ideal + step
+            rest = ((c1[:, None] * v) >> shape.slope_bits) + curve
+            best.offer((low - rest).max(axis=1), (high - rest).min(axis=1), c1, c2)
+    if (best.low > best.high).any():
+        return None
+    return Segments(roundest(best.low, best.high), best.c1, best.c2)
+
+
+class _Best:
+    """The candidate of every segment that leaves the constant most room."""
+
+    def __init__(self, segments: int) -> None:
+        self.low, self.high = np.full(segments, 2**61), np.full(segments, -(2**61))
+        self.c1, self.c2 = np.zeros(segments, np.int64), np.zeros(segments, np.int64)
+
+    def offer(self, low: Codes, high: Codes, c1: Codes, c2: Codes) -> None:
+        better = high - low > self.high - self.low
+        self.low, self.high = np.where(better, low, self.low), np.where(better, high, self.high)
+        self.c1, self.c2 = np.where(better, c1, self.c1), np.where(better, c2, self.c2)
+
+
+def _nodes(shape: Shape) -> tuple[int, int]:
+    """Places of the outer Chebyshev nodes in a segment."""
+    size = 1 << shape.segment_bits
+    distance = (size * _NODES[shape.degree]) >> 11
+    first = max(0, size // 2 - distance)
+    return first, size - 1 - first
+
+
+def _slopes(shape: Shape, exact: Codes, curve: Codes) -> Codes:
+    """c1 of the chord through the outer nodes of what the curve leaves; rounded down."""
+    first, last = _nodes(shape)
+    scale = RESOLUTION - shape.guard_bits
+    rise = (exact[:, last] - exact[:, first]) - ((curve[:, last] - curve[:, first]) << scale)
+    return (rise << shape.slope_bits) // ((last - first) << scale)
+
+
+def _curves(shape: Shape, exact: Codes) -> Iterator[Codes]:
+    """Neighbours of the ideal c2, from the second difference over the nodes."""
+    if shape.degree == 1:
+        yield np.zeros(exact.shape[0], np.int64)
+        return
+    first, last = _nodes(shape)
+    left, right = (first + last) // 2, (first + last + 1) // 2
+    bend = exact[:, first] + exact[:, last] - exact[:, left] - exact[:, right]
+    q = shape.square_of_offsets()
+    rise = int(q[first] + q[last] - q[left] - q[right])
+    scale = RESOLUTION - shape.guard_bits
+    ideal = (bend << shape.curve_bits) // max(1, rise << scale)
+    yield from (ideal, ideal + 1)

@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a unit must compute: function, formats, rounding, overflow and accuracy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cached_property
+
+import numpy as np
+
+from hwact import reference
+from hwact.datapath import Datapath, Node
+from hwact.datapath.cost import TARGETS, Target
+from hwact.datapath.evaluate import evaluate
+from hwact.datapath.graph import Input
+from hwact.errors import ArgumentError, UnreachableError
+from hwact.formats import Codes, Format, Overflow, Rounding
+from hwact.functions.spec import FunctionSpec
+
+Parameters = Mapping[str, int | str]
+
+MAX_INPUT_WIDTH = 24
+MAX_OUTPUT_WIDTH = 32
+
+
+class Infeasible(UnreachableError):
+    """An architecture cannot meet a specification with these parameters."""
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """The accuracy that is asked for.
+
+    Parameters
+    ----------
+    max_ulp : Fraction, optional
+        Largest permitted error; none for ``correct`` and ``faithful``.
+    kind : str
+        ``correct``: the exact value rounded in the unit's mode. ``faithful``: error below one ulp.
+        ``max_ulp``: error of at most ``max_ulp``.
+    """
+
+    kind: str
+    max_ulp: Fraction | None = None
+
+    @classmethod
+    def parse(cls, text: str | Accuracy) -> Accuracy:
+        """Read ``correct``, ``faithful`` or ``max_ulp=1.5``."""
+        if isinstance(text, Accuracy):
+            return text
+        if text in ("correct", "faithful"):
+            return cls(text)
+        name, _, number = str(text).partition("=")
+        try:
+            bound = Fraction(number) if name == "max_ulp" and len(number) < 40 else Fraction(0)
+        except (ValueError, ZeroDivisionError):
+            bound = Fraction(0)
+        if bound <= 0:
+            raise ArgumentError(
+                f"accuracy must be correct, faithful or max_ulp=N with N above 0, not {text!r}"
+            )
+        return cls("max_ulp", bound)
+
+    def __str__(self) -> str:
+        if self.max_ulp is None:
+            return self.kind
+        return f"max_ulp={float(self.max_ulp):g}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnitSpec:
+    """What the user asks for.
+
+    Parameters
+    ----------
+    function : FunctionSpec
+    input_format, output_format : Format
+        At most 24 bits in, 32 bits out: every input code is checked.
+    rounding : Rounding
+    overflow : Overflow
+    accuracy : Accuracy
+    target : Target
+        Hardware whose estimated cost chooses between designs.
+    """
+
+    function: FunctionSpec
+    input_format: Format
+    output_format: Format
+    rounding: Rounding = Rounding.HALF_UP
+    overflow: Overflow = Overflow.SATURATE
+    accuracy: Accuracy = Accuracy("faithful")
+    target: Target = TARGETS["xc7"]
+
+    def __post_init__(self) -> None:
+        for name, number_format, limit in (
+            ("input", self.input_format, MAX_INPUT_WIDTH),
+            ("output", self.output_format, MAX_OUTPUT_WIDTH),
+        ):
+            if number_format.width > limit:
+                raise ArgumentError(
+                    f"the {name} format must have at most {limit} bits, not {number_format.width!r} in "
+                    f"{str(number_format)!r}; choose fewer integer or fraction bits"
+                )
+
+    @cached_property
+    def exact(self) -> reference.ExactValues:
+        """The exact function over all input codes."""
+        return reference.exact_values(self.function, self.input_format, self.output_format, self.overflow)
+
+    @cached_property
+    def allowed(self) -> tuple[Codes, Codes]:
+        """Inclusive bounds of the output code that the accuracy permits, for all input codes."""
+        if self.accuracy.kind == "correct":
+            codes = self.exact.rounded(self.rounding)
+            return codes, codes
+        if self.accuracy.max_ulp is None:
+            return self.exact.allowed()
+        return self.exact.within(self.accuracy.max_ulp)
+
+    @property
+    def frac_shift(self) -> int:
+        """Fraction bits of the output less those of the input."""
+        return self.output_format.frac_bits - self.input_format.frac_bits
+
+    def permits(self, codes: Codes) -> bool:
+        """Whether output codes over all input codes meet the accuracy."""
+        low, high = self.allowed
+        return bool(((low <= codes) & (codes <= high)).all())
+
+    def unclamped(self) -> tuple[Codes, Codes]:
+        """Like ``allowed``, but open beyond the ends of the format where a saturation follows."""
+        low, high = self.allowed
+        if self.overflow is Overflow.WRAP:
+            return low, high
+        beyond = np.int64(1) << (self.output_format.width + 2)
+        low = np.where(low == self.output_format.min_code, -beyond, low)
+        return low, np.where(high == self.output_format.max_code, beyond, high)
+
+    def input(self) -> Input:
+        """The datapath's input node."""
+        return Input.of(self.input_format)
+
+    def finish(self, x: Input, y: Node) -> Datapath:
+        """Bring the result into the output format and prove the datapath over all input codes.
+
+        Raises
+        ------
+        Infeasible
+            Some output code is outside what the accuracy permits.
+        """
+        raw = evaluate(Datapath(x, y), self.input_format.codes())
+        low, high = self.output_format.min_code, self.output_format.max_code
+        if self.overflow is Overflow.WRAP:
+            result = y.bits(0, self.output_format.width, signed=self.output_format.signed)
+        else:
+            result = y.known(int(raw.min()), int(raw.max())).saturate(low, high)
+        codes = self.output_format.fit(raw, self.overflow)
+        if not self.permits(codes):
+            raise Infeasible(
+                f"the design must be {self.accuracy} on all codes, not wrong on "
+                f"{int(self._violations(codes))!r} of them; choose other parameters"
+            )
+        return Datapath(x, result.named("result") if result is not y else y)
+
+    def _violations(self, codes: Codes) -> int:
+        low, high = self.allowed
+        return int(((codes < low) | (high < codes)).sum())

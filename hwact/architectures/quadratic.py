@@ -1,0 +1,211 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Piecewise polynomials of degree 0 to 2, exactly rounded and without a table: SmeLU and its family.
+
+Every piece is computed as ``(a*S**2 + b*S + c) >> p`` with ``S`` the input code less the parabola's
+vertex. The smallest ``p`` and the constants are found by intersecting, over all codes of the piece,
+what the accuracy permits: the result is proven by exhaustion, for any rational coefficient. Where two
+neighbouring pieces both hold, the threshold between them is the roundest code, so that it costs the
+narrowest comparison; for SmeLU with beta a power of two it comes down to wiring.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+
+from hwact.architectures.arithmetic import square, times
+from hwact.architectures.folding import roundest
+from hwact.architectures.problem import Infeasible, Parameters, UnitSpec
+from hwact.datapath import Datapath, Node
+from hwact.datapath.graph import as_node
+from hwact.formats import Codes, Rounding, round_shift
+
+NAME = "quadratic"
+
+MAX_SHIFT = 48
+_OFFSETS = (0, 1, -1)
+_REACH = 1 << 14
+
+
+@dataclass(frozen=True)
+class Formula:
+    """``(a*S**2 + b*S + c) >> shift`` with ``S = X - origin``, or rounded where ties need the mode."""
+
+    origin: int
+    a: int
+    b: int
+    c: int
+    shift: int
+    rounding: Rounding = Rounding.FLOOR
+
+    def values(self, codes: Codes) -> Codes:
+        """The formula on an array of Python integers or int64."""
+        s = codes - self.origin
+        return round_shift((self.a * s + self.b) * s + self.c, self.shift, self.rounding)
+
+    def node(self, x: Node, first: int, last: int) -> Node:
+        """The formula for input codes ``first..last``; elsewhere the result is arbitrary."""
+        if self.a == 0 and self.b == 0:
+            return as_node(self.c >> self.shift)
+        total: Node = as_node(self.c)
+        s = _offset_code(x, self.origin, first, last).named("offset")
+        if self.b:
+            total = times(s, self.b) + self.c if self.c else times(s, self.b)
+        if self.a:
+            quadratic = times(square(s), self.a)
+            total = quadratic if not self.b and not self.c else quadratic + total
+        return total.round_shift(self.shift, self.rounding) if self.rounding != "floor" else total >> self.shift
+
+
+def _offset_code(x: Node, origin: int, first: int, last: int) -> Node:
+    """``x - origin`` in as few bits as the codes need; trailing zeros of the origin leave wiring."""
+    low, high = first - origin, last - origin
+    width = max(high.bit_length(), (~low).bit_length() if low < 0 else 0) + (low < 0)
+    wires = min((origin & -origin).bit_length() - 1 if origin else width, width)
+    if wires >= width:
+        return x.bits(0, width, signed=low < 0)
+    upper = ((x >> wires) - (origin >> wires)).bits(0, width - wires, signed=low < 0)
+    return upper.concat(x.bits(0, wires), wires) if wires else upper
+
+
+@dataclass(frozen=True)
+class _Piece:
+    """Codes ``first..last`` and the exact polynomial in codes, in output ulps, constant first."""
+
+    first: int
+    last: int
+    coefficients: tuple[Fraction, Fraction, Fraction]
+
+
+def candidates(spec: UnitSpec) -> Iterator[Parameters]:
+    """One design where the function is piecewise polynomial."""
+    if _polynomial_pieces(spec):
+        yield {}
+
+
+def build(spec: UnitSpec, parameters: Parameters) -> Datapath:
+    """A datapath of comparators and polynomials; it has no parameters."""
+    pieces = _polynomial_pieces(spec)
+    if not pieces:
+        raise Infeasible(
+            f"the quadratic architecture needs a function of polynomial pieces up to degree 2 with rational "
+            f"coefficients, not {spec.function.name!r}; choose table or piecewise"
+        )
+    formulas = [_formula(spec, piece) for piece in pieces]
+    thresholds = [_threshold(spec, pieces[i : i + 2], formulas[i : i + 2]) for i in range(len(pieces) - 1)]
+    x = spec.input()
+    starts, ends = [pieces[0].first, *thresholds], [t - 1 for t in thresholds] + [pieces[-1].last]
+    nodes = [f.node(x, a, b) for f, a, b in zip(formulas, starts, ends, strict=True)]
+    y = nodes[0]
+    for i, (node, threshold) in enumerate(zip(nodes[1:], thresholds, strict=True), start=1):
+        y = x.at_least(threshold).named(f"in_piece_{i}").select(node, y)
+    return spec.finish(x, y)
+
+
+def _polynomial_pieces(spec: UnitSpec) -> list[_Piece]:
+    """The pieces that hold input codes; none where the function is not piecewise quadratic."""
+    pieces = spec.function.piecewise_polynomial()
+    if pieces is None or any(len(piece.coefficients) > 3 for piece in pieces):
+        return []
+    low, high = spec.input_format.min_code, spec.input_format.max_code
+    result = []
+    for piece in pieces:
+        first = low if piece.low is None else _first_code(piece.low / spec.input_format.ulp, piece.owns_low)
+        last = high if piece.high is None else _first_code(piece.high / spec.input_format.ulp, not piece.owns_high) - 1
+        first, last = max(first, low), min(last, high)
+        if first <= last:
+            result.append(_Piece(first, last, _in_codes(spec, piece.coefficients)))
+    return result
+
+
+def _first_code(bound: Fraction, owned: bool) -> int:
+    """The first integer at the bound or, where it is not owned, beyond it."""
+    return math.ceil(bound) if owned else math.floor(bound) + 1
+
+
+def _in_codes(spec: UnitSpec, coefficients: tuple[Fraction, ...]) -> tuple[Fraction, Fraction, Fraction]:
+    c0, c1, c2 = (*coefficients, *(Fraction(0),) * (3 - len(coefficients)))
+    step, ulp = spec.input_format.ulp, spec.output_format.ulp
+    return c0 / ulp, c1 * step / ulp, c2 * step * step / ulp
+
+
+def _formula(spec: UnitSpec, piece: _Piece) -> Formula:
+    """The formula with the smallest shift that holds on every code of its piece."""
+    low, high = (bound[_indices(spec, piece.first, piece.last)] for bound in spec.unclamped())
+    codes = np.arange(piece.first, piece.last + 1, dtype=np.int64)
+    sample = np.unique(np.concatenate((np.arange(0, codes.size, max(1, codes.size // 512)), [codes.size - 1])))
+    for shift in range(MAX_SHIFT):
+        for origin in _origins(piece):
+            for candidate in _rounded_coefficients(piece, origin, shift):
+                if _with_constant(candidate, codes[sample], low[sample], high[sample]) is None:
+                    continue
+                formula = _with_constant(candidate, codes, low, high)
+                if formula is not None:
+                    return formula
+    return _exact_formula(spec, piece)
+
+
+def _indices(spec: UnitSpec, first: int, last: int) -> slice:
+    return slice(first - spec.input_format.min_code, last + 1 - spec.input_format.min_code)
+
+
+def _origins(piece: _Piece) -> tuple[int, ...]:
+    """The code nearest to the vertex of a parabola; 0 for a line."""
+    _, c1, c2 = piece.coefficients
+    return (round(-c1 / (2 * c2)),) if c2 else (0,)
+
+
+def _rounded_coefficients(piece: _Piece, origin: int, shift: int) -> Iterator[Formula]:
+    """Integer coefficients next to the exact ones."""
+    _, c1, c2 = piece.coefficients
+    a, b = round(c2 * 2**shift), round((c1 + 2 * c2 * origin) * 2**shift)
+    for more_a in _OFFSETS if a else (0,):
+        for more_b in _OFFSETS if b else (0,):
+            yield Formula(origin, a + more_a, b + more_b, 0, shift)
+
+
+def _with_constant(formula: Formula, codes: Codes, low: Codes, high: Codes) -> Formula | None:
+    """The formula with a constant that keeps every code within its bounds, if there is one."""
+    largest = int(max(abs(codes[0] - formula.origin), abs(codes[-1] - formula.origin)))
+    bits = max(abs(formula.a) * largest**2, abs(formula.b) * largest).bit_length()
+    reach = max(int(abs(low).max()), int(abs(high).max())).bit_length() + formula.shift
+    if max(bits, reach) > 61:
+        codes, low, high = (values.astype(object) for values in (codes, low, high))
+    raw = dataclasses.replace(formula, shift=0).values(codes)
+    bottom = ((low << formula.shift) - raw).max()
+    top = (((high + 1) << formula.shift) - 1 - raw).min()
+    if bottom > top:
+        return None
+    constant = int(roundest(np.array([int(bottom)]), np.array([int(top)]))[0])
+    return dataclasses.replace(formula, c=constant)
+
+
+def _exact_formula(spec: UnitSpec, piece: _Piece) -> Formula:
+    """Dyadic coefficients without error; the rounding mode decides real ties."""
+    c0, c1, c2 = piece.coefficients
+    shift = max(c.denominator.bit_length() - 1 for c in piece.coefficients)
+    if any((c * 2**shift).denominator != 1 for c in piece.coefficients):
+        raise Infeasible(
+            f"integer coefficients must be {spec.accuracy} on codes {piece.first}..{piece.last}, which none up to "
+            f"{MAX_SHIFT} fraction bits are; choose table or piecewise"
+        )
+    return Formula(0, int(c2 * 2**shift), int(c1 * 2**shift), int(c0 * 2**shift), shift, spec.rounding)
+
+
+def _threshold(spec: UnitSpec, pieces: list[_Piece], formulas: list[Formula]) -> int:
+    """The roundest first code of the right piece with which both formulas still hold."""
+    left, right = pieces
+    if any(formula.rounding != Rounding.FLOOR for formula in formulas):
+        return right.first
+    first, last = max(left.first, right.first - _REACH), min(right.last, right.first + _REACH)
+    codes = np.arange(first, last + 1).astype(object)
+    low, high = (bound[_indices(spec, first, last)] for bound in spec.unclamped())
+    wrong = [(formula.values(codes) < low) | (formula.values(codes) > high) for formula in formulas]
+    latest = next((code for code in range(right.first, last + 1) if wrong[0][code - first]), last)
+    earliest = next((code for code in range(right.first - 1, first, -1) if wrong[1][code - first]), first) + 1
+    return int(roundest(np.array([earliest]), np.array([latest]))[0])

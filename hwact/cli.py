@@ -1,0 +1,250 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command line: results to stdout, progress and errors to stderr.
+
+Exit codes: 0 done, 1 a check failed, 2 wrong arguments, 3 a tool is missing or too old,
+130 interrupted.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from hwact import functions
+from hwact.architectures import catalogue
+from hwact.datapath.cost import TARGETS
+from hwact.errors import ArgumentError, HwactError
+from hwact.evaluation import evaluate_file, evaluate_numbers
+from hwact.formats import Overflow, Rounding
+from hwact.interfaces import INTERFACES
+from hwact.unit import Unit, build
+
+DEFAULT_FUNCTIONS = ("smelu", "gelu", "swish")
+INTERRUPTED = 130
+_PLAIN_WIDTH = 120
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+_progress = Console(stderr=True)
+
+
+def main() -> None:
+    """Run the command line and leave with its exit code."""
+    try:
+        sys.exit(command.main(prog_name="python -m hwact", standalone_mode=False) or 0)
+    except HwactError as error:
+        sys.exit(_failed(str(error), error.exit_code))
+    except click.ClickException as error:
+        sys.exit(_failed(error.format_message(), error.exit_code))
+    except (KeyboardInterrupt, click.Abort):
+        sys.exit(_failed("interrupted", INTERRUPTED))
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(0)
+
+
+def _failed(message: str, code: int) -> int:
+    click.echo(f"error: {message}", err=True)
+    return code
+
+
+def _print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], title: str | None = None) -> None:
+    """A table on stdout; as wide as it needs where stdout is no terminal."""
+    console = Console() if sys.stdout.isatty() else Console(width=_PLAIN_WIDTH)
+    table = Table(*columns, title=title, title_justify="left")
+    for row in rows:
+        table.add_row(*map(str, row))
+    console.print(table)
+
+
+def _print_json(value: object) -> None:
+    click.echo(json.dumps(value, indent=2))
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="hwact")
+def command() -> None:
+    """Proven activation-function units in fixed-point hardware."""
+
+
+def _parameter_names() -> list[str]:
+    found = {p.name: p for name in functions.names() for p in functions.parameters_of(name)}
+    return sorted(found)
+
+
+def _unit_options(wrapped: Command) -> Command:
+    """The options that say what a unit is; function parameters come from the catalogue."""
+    options = [
+        click.option("--width", type=int, help="Bits; stands for SQ4.(width-4) in and out."),
+        click.option("--input-format", metavar="FORMAT", help="Such as SQ4.12, UQ0.8 or ap_fixed<16,4>."),
+        click.option("--output-format", metavar="FORMAT", help="The input format unless given."),
+        click.option("--rounding", default="half_up", show_default=True, help=f"One of {', '.join(Rounding)}."),
+        click.option("--overflow", default="saturate", show_default=True, help=f"One of {', '.join(Overflow)}."),
+        click.option("--accuracy", help="correct, faithful or max_ulp=N."),
+        click.option("--architecture", default="auto", show_default=True, help="auto, or one to search."),
+        click.option("--target", default="xc7", show_default=True, help=f"One of {', '.join(TARGETS)}."),
+        click.option("--gradient", is_flag=True, help="The derivative instead of the function."),
+        click.option("--expression", metavar="TEXT", help='A formula such as "x*sigmoid(1.702*x)".'),
+        click.option("--name", help="Name of the unit."),
+    ]
+    options += [
+        click.option(f"--{name.replace('_', '-')}", name, metavar="NUMBER", help="A function's parameter.")
+        for name in _parameter_names()
+    ]
+    for option in reversed(options):
+        wrapped = option(wrapped)
+    return wrapped
+
+
+def _build(function: str | None, options: dict[str, Any]) -> Unit:
+    """A unit from command-line options; parameters that were not given are left out."""
+    given = {key: value for key, value in options.items() if value is not None}
+    with _progress.status(f"building {function or options['name'] or options['expression']}"):
+        return build(function, **given)
+
+
+@command.command("list")
+@click.option("--json", "as_json", is_flag=True, help="For machines.")
+def list_(as_json: bool) -> None:
+    """The functions, and what else can be chosen."""
+    specs = [functions.get(name) for name in functions.names()]
+    choices = {
+        "architectures": list(catalogue()),
+        "interfaces": list(INTERFACES),
+        "targets": list(TARGETS),
+        "roundings": [str(mode) for mode in Rounding],
+        "overflows": [str(mode) for mode in Overflow],
+    }
+    if as_json:
+        entries = [
+            {
+                "name": spec.name,
+                "summary": spec.summary,
+                "formula": spec.formula,
+                "parameters": {p.name: float(p.default) for p in functions.parameters_of(spec.name)},
+                "monotonic": spec.monotonic,
+            }
+            for spec in specs
+        ]
+        _print_json({"functions": entries, **choices})
+        return
+    rows = [
+        (spec.name, spec.formula, ", ".join(f"{key}={float(value):g}" for key, value in spec.arguments))
+        for spec in specs
+    ]
+    _print_table(("function", "formula", "parameters"), rows)
+    for key, values in choices.items():
+        click.echo(f"{key}: {', '.join(values)}")
+
+
+@command.command()
+@click.argument("names", nargs=-1, metavar="[FUNCTION]...")
+@_unit_options
+@click.option("--interface", default="stream", show_default=True, help=f"One of {', '.join(INTERFACES)}.")
+@click.option("--latency", type=int, help="Cycles; 0 is combinational; chosen from delays unless given.")
+@click.option("--lanes", type=int, default=1, show_default=True, help="Codes a word.")
+@click.option("--out", default="build", show_default=True, type=click.Path(path_type=Path), help="Folder.")
+@click.option("--json", "as_json", is_flag=True, help="The manifests, for machines.")
+def generate(names: tuple[str, ...], out: Path, as_json: bool, **options: Any) -> None:
+    """Make units: Verilog, manifest and README; SmeLU, GELU and Swish unless named."""
+    wanted: list[str | None] = [None] if options["expression"] else list(names or DEFAULT_FUNCTIONS)
+    if options["expression"] and names:
+        raise ArgumentError(f"an expression stands in place of functions, not beside {names!r}")
+    if options["expression"] and not options["name"]:
+        raise ArgumentError("an expression must be given a name, not none; add --name")
+    if options["name"] and len(wanted) > 1:
+        raise ArgumentError(f"a name must be given to one unit, not {len(wanted)!r}; generate them one by one")
+    units = [_build(function, options) for function in wanted]
+    manifests = [unit.manifest() for unit in units]
+    folders = [unit.write(out) for unit in units]
+    if as_json:
+        _print_json(manifests)
+        return
+    rows = [_summary(unit, folder) for unit, folder in zip(units, folders, strict=True)]
+    _print_table(("unit", "in", "out", "architecture", "max error", "class", "latency", "where"), rows)
+    click.echo(f"next: python -m hwact verify {folders[-1]}")
+
+
+def _summary(unit: Unit, folder: Path) -> tuple[object, ...]:
+    cycles = f"{unit.latency} cycle{'s' * (unit.latency != 1)}"
+    error = f"{unit.accuracy.max_error_ulp:.4f} ulp"
+    formats = unit.input_format, unit.output_format
+    return unit.name, *formats, unit.design.architecture, error, unit.accuracy.class_, cycles, folder
+
+
+@command.command("eval")
+@click.argument("function", required=False)
+@click.argument("numbers", nargs=-1, metavar="[NUMBER]...")
+@_unit_options
+@click.option("--input", "source", type=click.Path(path_type=Path), help="Recorded values or codes, .npy.")
+@click.option("--output", type=click.Path(path_type=Path), help="Where the results go, .npy.")
+@click.option("--json", "as_json", is_flag=True, help="For machines.")
+def eval_(
+    function: str | None,
+    numbers: tuple[str, ...],
+    source: Path | None,
+    output: Path | None,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Run numbers or a recorded tensor through the golden model.
+
+    A NUMBER is a value such as -1.5, or a code as the register's bits in hexadecimal such as 0x1000.
+    Put -- before negative numbers.
+    """
+    if options["expression"] and function is not None:
+        function, numbers = None, (function, *numbers)
+    if bool(numbers) == (source is not None):
+        raise ArgumentError(f"numbers or --input must be given, one of the two, not {numbers!r} and {source!r}")
+    if output is not None and source is None:
+        raise ArgumentError(f"--output must come with --input, not {str(output)!r} alone")
+    unit = _build(function, options)
+    if source is not None:
+        summary = evaluate_file(unit, source, output)
+        _print_json(summary) if as_json else _print_summary(summary)
+        return
+    rows = evaluate_numbers(unit, numbers)
+    if as_json:
+        _print_json([vars(row) for row in rows])
+        return
+    columns = ("value", "code", "bits", "exact result", "result", "code", "bits", "error in ulp")
+    _print_table(columns, [row.cells() for row in rows], title=unit.name)
+
+
+def _print_summary(summary: dict[str, Any]) -> None:
+    width = max(map(len, summary))
+    for key, value in summary.items():
+        click.echo(f"{key.replace('_', ' '):{width}}  {value}")
+
+
+@command.command()
+@click.argument("folders", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FOLDER...")
+@click.option("--simulator", default="auto", show_default=True, help="auto, verilator or icarus.")
+@click.option("--verilog", type=click.Path(path_type=Path), help="Another file with the same ports.")
+@click.option("--inputs", type=click.Path(path_type=Path), help="Recorded codes or values as stimulus, .npy.")
+@click.option("--against", help="torch: PyTorch's float64 function as third witness.")
+@click.option("--waves", is_flag=True, help="Keep the waveform.")
+@click.option("--thorough", is_flag=True, help="Every code under every pairing of gaps and stalls.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the shuffles.")
+@click.option("--json", "as_json", is_flag=True, help="For machines.")
+def verify(folders: tuple[Path, ...], as_json: bool, **options: Any) -> int:
+    """Prove a bundle's Verilog against its golden model, in simulation."""
+    from hwact.verify import verify as run
+
+    reports = []
+    for folder in folders:
+        with _progress.status(f"verifying {folder}"):
+            reports.append(run(folder, **options))
+    if as_json:
+        _print_json([report.as_dict() for report in reports])
+    else:
+        for report in reports:
+            click.echo(report.text())
+    return 0 if all(report.passed for report in reports) else 1

@@ -1,0 +1,190 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Estimated area and delay of datapath operations: what steers selection and pipelining.
+
+These are estimates, never results: what a design really costs is measured by synthesis.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from math import ceil, log2
+
+import numpy as np
+
+from hwact.datapath import graph as g
+from hwact.errors import ArgumentError
+from hwact.formats import Rounding
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """A hardware target as the estimates see it.
+
+    Parameters
+    ----------
+    name : str
+        Name on the command line.
+    lut_inputs : int
+        Inputs of one look-up table.
+    lut_delay, carry_delay : int
+        Delay of one level of logic with its routing, and of one bit of carry chain; ps.
+    stage_delay : int
+        Logic between two registers when no latency is asked for; ps.
+    """
+
+    name: str
+    lut_inputs: int
+    lut_delay: int
+    carry_delay: int
+    stage_delay: int
+
+
+# Orders of magnitude from the vendors' data sheets at the slowest speed grade, routing included.
+TARGETS = {
+    target.name: target
+    for target in (
+        Target(name="xc7", lut_inputs=6, lut_delay=650, carry_delay=30, stage_delay=4000),
+        Target(name="ecp5", lut_inputs=4, lut_delay=850, carry_delay=45, stage_delay=5000),
+        Target(name="ice40", lut_inputs=4, lut_delay=1200, carry_delay=130, stage_delay=8000),
+    )
+}
+
+
+def target(name: str) -> Target:
+    """The target of a name, or a clear error."""
+    if name not in TARGETS:
+        raise ArgumentError(f"target must be one of {', '.join(TARGETS)}, not {name!r}")
+    return TARGETS[name]
+
+
+def area(datapath: g.Datapath, hardware: Target) -> float:
+    """Estimated look-up tables of the whole graph, without pipeline registers."""
+    return sum(node_area(node, hardware) for node in datapath.nodes)
+
+
+def node_area(node: g.Node, hardware: Target) -> float:
+    """Estimated look-up tables of one operation."""
+    if isinstance(node, g.WIRING):
+        return 0.0
+    return _AREA[type(node)](node, hardware)
+
+
+def node_delay(node: g.Node, hardware: Target) -> int:
+    """Estimated delay of one operation; ps."""
+    if isinstance(node, g.WIRING):
+        return 0
+    return _DELAY[type(node)](node, hardware)
+
+
+def _adder(width: int, hardware: Target) -> int:
+    return hardware.lut_delay + hardware.carry_delay * width
+
+
+def _trailing_zeros(node: g.Node) -> int:
+    """Low bits that are known to be 0."""
+    match node:
+        case g.Constant():
+            return (node.low & -node.low).bit_length() - 1 if node.low else node.width
+        case g.ShiftLeft():
+            return node.amount + _trailing_zeros(node.a)
+        case g.Add() | g.Subtract():
+            return min(map(_trailing_zeros, node.operands))
+        case g.Select():
+            return min(_trailing_zeros(node.if_one), _trailing_zeros(node.if_zero))
+    return 0
+
+
+def _adder_area(node: g.Add | g.Subtract, _: Target) -> float:
+    """One look-up table a bit, but for low bits that pass through."""
+    if isinstance(node, g.Subtract):
+        return node.width - _trailing_zeros(node.b)
+    return node.width - max(map(_trailing_zeros, node.operands))
+
+
+def _select_area(node: g.Select, _: Target) -> float:
+    """A gate in front of an adder shares its look-up table."""
+    gates = any(isinstance(end, g.Constant) and end.low == 0 for end in (node.if_one, node.if_zero))
+    return 0.1 * node.width if gates else 0.5 * node.width
+
+
+def _variable(node: g.Node) -> list[g.Node]:
+    return [operand for operand in node.operands if not isinstance(operand, g.Constant)]
+
+
+def _multiplier_area(node: g.Multiply, hardware: Target) -> float:
+    variable = _variable(node)
+    if len(variable) < 2:
+        constant = node.a if isinstance(node.a, g.Constant) else node.b
+        return _signed_digits(constant.low) * node.width
+    return 1.9 * variable[0].width * variable[1].width
+
+
+def _signed_digits(constant: int) -> int:
+    """Additions of a multiplication by a constant: non-zero canonical signed digits less one."""
+    return max(0, ((3 * constant) ^ constant).bit_count() - 1)
+
+
+def _multiplier_delay(node: g.Node, hardware: Target) -> int:
+    rows = min(operand.width for operand in (*_variable(node), node.operands[0]))
+    return _adder(node.width, hardware) + hardware.lut_delay * ceil(log2(max(2, rows)))
+
+
+def _compare_area(node: g.Compare, hardware: Target) -> float:
+    width = max(operand.width for operand in _variable(node))
+    return width / (hardware.lut_inputs - 1) if len(_variable(node)) < 2 else width / 2
+
+
+def _table_area(node: g.Lookup, hardware: Target) -> float:
+    return _minterm_luts(node.table, hardware.lut_inputs)
+
+
+@lru_cache(maxsize=4096)
+def _minterm_luts(table: tuple[int, ...], lut_inputs: int) -> float:
+    """Distinct leaf functions of every output bit, and the multiplexers that join them."""
+    depth = max(0, (len(table) - 1).bit_length())
+    entries = np.array(table + (table[-1],) * ((1 << depth) - len(table)))
+    leaf = 1 << min(depth, lut_inputs)
+    total = 0.0
+    for bit in range(max(1, int(max(entries.max(), ~entries.min())).bit_length() + 1)):
+        column = ((entries >> bit) & 1).astype(np.uint8).reshape(-1, leaf)
+        leaves = np.unique(column ^ column[:, :1], axis=0)
+        used = sum(1 for row in leaves if row.any())
+        blocks = len(np.unique(column, axis=0))
+        total += used + max(0, blocks - 1) * (1 if lut_inputs == 4 else 0.5)
+    return total
+
+
+def _table_delay(node: g.Lookup, hardware: Target) -> int:
+    depth = max(1, (len(node.table) - 1).bit_length())
+    return hardware.lut_delay * (1 + ceil(max(0, depth - hardware.lut_inputs) / 2))
+
+
+def _round_area(node: g.RoundShift, _: Target) -> float:
+    return 0 if node.rounding is Rounding.FLOOR else node.width + (node.rounding is not Rounding.HALF_UP) * 2
+
+
+_AREA: dict[type[g.Node], Callable[..., float]] = {
+    g.Add: _adder_area,
+    g.Subtract: _adder_area,
+    g.Multiply: _multiplier_area,
+    g.Square: lambda node, _: 1.1 * node.a.width**2,
+    g.RoundShift: _round_area,
+    g.Compare: _compare_area,
+    g.Select: _select_area,
+    g.Lookup: _table_area,
+    g.Saturate: lambda node, _: node.width,
+}
+
+_DELAY: dict[type[g.Node], Callable[..., int]] = {
+    g.Add: lambda node, hardware: _adder(node.width, hardware),
+    g.Subtract: lambda node, hardware: _adder(node.width, hardware),
+    g.Multiply: _multiplier_delay,
+    g.Square: _multiplier_delay,
+    g.RoundShift: lambda node, hardware: _adder(node.a.width, hardware),
+    g.Compare: lambda node, hardware: _adder(max(o.width for o in node.operands) // 2, hardware),
+    g.Select: lambda node, hardware: hardware.lut_delay,
+    g.Lookup: _table_delay,
+    g.Saturate: lambda node, hardware: 2 * hardware.lut_delay,
+}

@@ -1,0 +1,345 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The datapath graph: exact integer operations, each with its proven range.
+
+An architecture builds its arithmetic once, over unbounded integers; NumPy evaluation, RTL, the
+schedule and the cost estimate are readings of the same graph. Ranges give widths: no width is
+typed by hand, and no operation can overflow. What narrows a number (:class:`Bits`,
+:class:`Saturate`, :class:`ShiftRight`) is a node of its own.
+
+Nodes are made by the methods and operators of :class:`Node`, which compute the ranges::
+
+    x = Input.of(Format.parse("SQ4.12"))
+    negative = x.less_than(0).named("negative")
+    magnitude = negative.select(0 - x, x).named("magnitude")
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Self
+
+from hwact.errors import ArgumentError
+from hwact.formats import Format, Rounding, round_shift
+
+
+class Relation(StrEnum):
+    """Relation of a comparison."""
+
+    LESS = "<"
+    AT_LEAST = ">="
+    EQUAL = "=="
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Node:
+    """One exact integer operation.
+
+    Parameters
+    ----------
+    low, high : int
+        Inclusive range that holds every value the node can take.
+    name : str
+        Name of the signal in the RTL; empty for a name made from the operation.
+    """
+
+    low: int
+    high: int
+    name: str = ""
+
+    def __post_init__(self) -> None:
+        if self.low > self.high:
+            raise ArgumentError(f"a range must not be empty, not {(self.low, self.high)!r}")
+
+    @property
+    def operands(self) -> tuple[Node, ...]:
+        """The nodes that this one reads, in order."""
+        values = (getattr(self, field.name) for field in dataclasses.fields(self))
+        return tuple(value for value in values if isinstance(value, Node))
+
+    @property
+    def signed(self) -> bool:
+        """Whether the range reaches below zero."""
+        return self.low < 0
+
+    @property
+    def width(self) -> int:
+        """Bits of the smallest two's complement (or unsigned) register that holds the range; at least 1."""
+        return max(1, max(self.high.bit_length(), (~self.low).bit_length() if self.signed else 0) + self.signed)
+
+    def named(self, name: str) -> Self:
+        """The same operation under a signal name."""
+        return dataclasses.replace(self, name=name)
+
+    def __add__(self, other: Node | int) -> Node:
+        other = as_node(other)
+        return Add(a=self, b=other, low=self.low + other.low, high=self.high + other.high)
+
+    def __sub__(self, other: Node | int) -> Node:
+        other = as_node(other)
+        return Subtract(a=self, b=other, low=self.low - other.high, high=self.high - other.low)
+
+    def __rsub__(self, other: int) -> Node:
+        return as_node(other) - self
+
+    def __mul__(self, other: Node | int) -> Node:
+        other = as_node(other)
+        corners = [p * q for p in (self.low, self.high) for q in (other.low, other.high)]
+        return Multiply(a=self, b=other, low=min(corners), high=max(corners))
+
+    def square(self) -> Node:
+        """``self * self``, whose range knows that no square is negative."""
+        ends = (self.low**2, self.high**2)
+        return Square(a=self, low=0 if self.low <= 0 <= self.high else min(ends), high=max(ends))
+
+    def __lshift__(self, amount: int) -> Node:
+        return ShiftLeft(a=self, amount=amount, low=self.low << amount, high=self.high << amount)
+
+    def __rshift__(self, amount: int) -> Node:
+        return ShiftRight(a=self, amount=amount, low=self.low >> amount, high=self.high >> amount)
+
+    def __invert__(self) -> Node:
+        return Invert(a=self, low=~self.high, high=~self.low)
+
+    def bits(self, offset: int, width: int, *, signed: bool = False) -> Node:
+        """``width`` bits of the two's complement form from bit ``offset`` up, read as a number."""
+        low, high = (-(1 << (width - 1)), (1 << (width - 1)) - 1) if signed else (0, (1 << width) - 1)
+        inner = (self.low >> offset, self.high >> offset)
+        if low <= inner[0] and inner[1] <= high:
+            low, high = inner
+        return Bits(a=self, offset=offset, count=width, low=low, high=high)
+
+    def less_than(self, other: Node | int) -> Node:
+        """1 where ``self < other``, else 0."""
+        return Compare(a=self, b=as_node(other), relation=Relation.LESS, low=0, high=1)
+
+    def at_least(self, other: Node | int) -> Node:
+        """1 where ``self >= other``, else 0."""
+        return Compare(a=self, b=as_node(other), relation=Relation.AT_LEAST, low=0, high=1)
+
+    def equal_to(self, other: Node | int) -> Node:
+        """1 where ``self == other``, else 0."""
+        return Compare(a=self, b=as_node(other), relation=Relation.EQUAL, low=0, high=1)
+
+    def select(self, if_one: Node | int, if_zero: Node | int) -> Node:
+        """``if_one`` where this 0/1 node is 1, else ``if_zero``."""
+        if (self.low, self.high) != (0, 1):
+            raise ArgumentError(f"a select condition must have the range 0..1, not {(self.low, self.high)!r}")
+        one, zero = as_node(if_one), as_node(if_zero)
+        return Select(
+            condition=self, if_one=one, if_zero=zero, low=min(one.low, zero.low), high=max(one.high, zero.high)
+        )
+
+    def concat(self, lower: Node, width: int) -> Node:
+        """``self * 2**width + lower`` as wiring; ``lower`` must lie in ``0..2**width - 1``."""
+        if lower.low < 0 or lower.high >= 1 << width:
+            raise ArgumentError(f"the lower part must be in 0..2**{width} - 1, not {(lower.low, lower.high)!r}")
+        low, high = (self.low << width) + lower.low, (self.high << width) + lower.high
+        return Concat(upper=self, lower=lower, lower_width=width, low=low, high=high)
+
+    def lookup(self, table: tuple[int, ...]) -> Node:
+        """``table[self]``; the range of this node must lie inside the table."""
+        if self.low < 0 or self.high >= len(table):
+            raise ArgumentError(
+                f"a table address must be in 0..{len(table) - 1}, not {(self.low, self.high)!r}"
+            )
+        used = table[self.low : self.high + 1]
+        return Lookup(address=self, table=table, low=min(used), high=max(used))
+
+    def saturate(self, low: int, high: int) -> Node:
+        """Clamp into ``low..high``."""
+        if low <= self.low and self.high <= high:
+            return self
+        ends = (min(max(end, low), high) for end in (self.low, self.high))
+        return Saturate(a=self, minimum=low, maximum=high, low=next(ends), high=next(ends))
+
+    def round_shift(self, amount: int, rounding: Rounding) -> Node:
+        """Divide by ``2**amount`` and round."""
+        if amount == 0:
+            return self
+        ends = (round_shift(end, amount, rounding) for end in (self.low, self.high))
+        return RoundShift(a=self, amount=amount, rounding=rounding, low=next(ends), high=next(ends))
+
+    def known(self, low: int, high: int) -> Node:
+        """State a tighter range that is known from outside the graph; evaluation checks it."""
+        return Known(a=self, low=max(low, self.low), high=min(high, self.high))
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Input(Node):
+    """The unit's input code."""
+
+    @classmethod
+    def of(cls, number_format: Format) -> Input:
+        """The input ``x`` over all codes of a format."""
+        return cls(low=number_format.min_code, high=number_format.max_code, name="x")
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Constant(Node):
+    """A finished integer; its range is its value."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class _Unary(Node):
+    a: Node
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class _Binary(Node):
+    a: Node
+    b: Node
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Add(_Binary):
+    """``a + b``."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Subtract(_Binary):
+    """``a - b``."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Multiply(_Binary):
+    """``a * b``."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Square(_Unary):
+    """``a * a``."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Invert(_Unary):
+    """One's complement, ``-1 - a``: wiring and inverters, no carry."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Known(_Unary):
+    """``a`` with a range that is known to be tighter."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class _Shift(_Unary):
+    amount: int
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.amount < 0:
+            raise ArgumentError(f"a shift must be at least 0, not {self.amount!r}")
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class ShiftLeft(_Shift):
+    """``a * 2**amount``."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class ShiftRight(_Shift):
+    """``floor(a / 2**amount)``."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class RoundShift(_Shift):
+    """``a / 2**amount``, rounded."""
+
+    rounding: Rounding
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Bits(_Unary):
+    """A slice of the two's complement form; signed when its range is."""
+
+    offset: int
+    count: int
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Compare(_Binary):
+    """1 where the relation holds, else 0."""
+
+    relation: Relation
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Select(Node):
+    """A two-way multiplexer."""
+
+    condition: Node
+    if_one: Node
+    if_zero: Node
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Concat(Node):
+    """``upper * 2**lower_width + lower``, as wiring."""
+
+    upper: Node
+    lower: Node
+    lower_width: int
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Lookup(Node):
+    """A read-only table."""
+
+    address: Node
+    table: tuple[int, ...]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Saturate(_Unary):
+    """``a`` clamped into ``minimum..maximum``."""
+
+    minimum: int
+    maximum: int
+
+
+# Nodes that are wires (and inverters) in hardware.
+WIRING = (Input, Constant, Invert, Known, ShiftLeft, ShiftRight, Bits, Concat)
+
+
+def as_node(value: Node | int) -> Node:
+    """A node as it is; an integer as a constant."""
+    return value if isinstance(value, Node) else Constant(low=value, high=value)
+
+
+@dataclass(frozen=True, eq=False)
+class Datapath:
+    """A graph with one input and one output.
+
+    Parameters
+    ----------
+    x : Input
+        The input code.
+    y : Node
+        The output code; the range lies inside the output format.
+    """
+
+    x: Input
+    y: Node
+
+    @property
+    def nodes(self) -> tuple[Node, ...]:
+        """All nodes, operands before their users, in a fixed order."""
+        return tuple(_ordered((self.x, self.y)))
+
+
+def _ordered(roots: tuple[Node, ...]) -> Iterator[Node]:
+    """Depth-first order without recursion, so that deep graphs do not exhaust the stack."""
+    done: set[int] = set()
+    stack = [(root, False) for root in reversed(roots)]
+    while stack:
+        node, expanded = stack.pop()
+        if id(node) in done:
+            continue
+        if expanded:
+            done.add(id(node))
+            yield node
+        else:
+            stack.append((node, True))
+            stack.extend((operand, False) for operand in reversed(node.operands))

@@ -1,0 +1,211 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The Amaranth reading of a scheduled datapath.
+
+Every signal is a plain vector of bits; sign extension is explicit, so that all operands of an
+operation have one width and linters have nothing to say about widths.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+
+from amaranth.hdl import Cat, Const, Module, Mux, Shape, Signal, Value, signed, unsigned
+from amaranth.lib.memory import Memory
+
+from hwact.datapath import graph as g
+from hwact.datapath.schedule import Schedule
+from hwact.formats import Rounding
+
+
+class Pipeline:
+    """Writes a scheduled datapath into a module: logic, and data registers between its stages.
+
+    Registers load while ``enable`` is high and have no reset.
+
+    Parameters
+    ----------
+    m : Module
+        Receives the statements; registers are in its domain ``sync``.
+    schedule : Schedule
+    x : Value
+        The input code.
+    enable : Value
+    prefix : str
+        Put before every signal name, to tell lanes apart.
+
+    Attributes
+    ----------
+    y : Value
+        The output code, ``schedule.latency`` ranks after its input.
+    tables : dict of str to list of int
+        The words of every read-only table, by the name of its signal.
+    """
+
+    def __init__(self, m: Module, schedule: Schedule, x: Value, enable: Value, prefix: str = "") -> None:
+        self.schedule = schedule
+        self.tables: dict[str, list[int]] = {}
+        self._x, self._enable, self._prefix = x, enable, prefix
+        self._names = signal_names(schedule.datapath)
+        self._values: dict[tuple[g.Node, int], Value] = {}
+        for node in schedule.datapath.nodes:
+            if not isinstance(node, g.Constant):
+                self._place(m, node)
+        self.y = self._at(m, schedule.datapath.y, schedule.latency)
+
+    def _name(self, node: g.Node) -> str:
+        return self._prefix + self._names[node]
+
+    def _place(self, m: Module, node: g.Node) -> None:
+        """Compute a node in its stage."""
+        stage = self.schedule.stages[node]
+        if isinstance(node, g.Input):
+            self._values[node, stage] = self._x
+            return
+        value = self._expression(m, node, stage)
+        if isinstance(node, g.Lookup) or (isinstance(node, g.WIRING) and not node.name):
+            self._values[node, stage] = value
+            return
+        signal = Signal(node.width, name=self._name(node))
+        m.d.comb += signal.eq(value)
+        self._values[node, stage] = signal
+
+    def _at(self, m: Module, node: g.Node, stage: int) -> Value:
+        """The bits of a node as they stand in a stage, through as many registers as that takes."""
+        if isinstance(node, g.Constant):
+            return Const(node.low & ((1 << node.width) - 1), node.width)
+        if (node, stage) not in self._values:
+            rank = stage - self.schedule.stages[node]
+            register = Signal(node.width, name=f"{self._name(node)}_s{rank}", reset_less=True)
+            with m.If(self._enable):
+                m.d.sync += register.eq(self._at(m, node, stage - 1))
+            self._values[node, stage] = register
+        return self._values[node, stage]
+
+    def _expression(self, m: Module, node: g.Node, stage: int) -> Value:
+        """The logic of one node."""
+
+        def extended(operand: g.Node, width: int = node.width) -> Value:
+            return resized(self._at(m, operand, stage), operand.signed, width)
+
+        match node:
+            case g.Add():
+                return extended(node.a) + extended(node.b)
+            case g.Subtract():
+                return extended(node.a) - extended(node.b)
+            case g.Multiply():
+                return extended(node.a) * extended(node.b)
+            case g.Square():
+                return extended(node.a) * extended(node.a)
+            case g.Invert():
+                return ~extended(node.a)
+            case g.Known():
+                return extended(node.a, max(node.width, node.a.width))[: node.width]
+            case g.ShiftLeft():
+                return Cat(Const(0, node.amount), self._at(m, node.a, stage))[: node.width]
+            case g.ShiftRight():
+                return extended(node.a, node.amount + node.width)[node.amount :]
+            case g.RoundShift():
+                return self._rounded(m, node, extended(node.a, _rounding_width(node)))
+            case g.Bits():
+                return extended(node.a, node.offset + node.width)[node.offset : node.offset + node.width]
+            case g.Compare():
+                return _compared(node, extended)
+            case g.Select():
+                return Mux(self._at(m, node.condition, stage), extended(node.if_one), extended(node.if_zero))
+            case g.Concat():
+                lower = extended(node.lower, node.lower_width)
+                return Cat(lower, self._at(m, node.upper, stage))[: node.width]
+            case g.Saturate():
+                return _saturated(node, extended(node.a, node.a.width))
+            case g.Lookup():
+                return self._table(m, node, stage)
+        raise AssertionError(f"no RTL for {type(node).__name__}")
+
+    def _rounded(self, m: Module, node: g.RoundShift, a: Value) -> Value:
+        """Add what the mode asks for, and shift."""
+        total = Signal(len(a), name=f"{self._name(node)}_sum")
+        half, just_less = Const(1 << (node.amount - 1), len(a)), Const((1 << (node.amount - 1)) - 1, len(a))
+        match node.rounding:
+            case Rounding.HALF_UP:
+                m.d.comb += total.eq(a + half)
+            case Rounding.HALF_EVEN:
+                m.d.comb += total.eq(a + Mux(a[node.amount], half, just_less))
+            case Rounding.HALF_AWAY:
+                m.d.comb += total.eq(a + Mux(a[-1], just_less, half))
+            case Rounding.TOWARD_ZERO:
+                m.d.comb += total.eq(a + resized(a[-1].replicate(node.amount), False, len(a)))
+            case Rounding.FLOOR:
+                m.d.comb += total.eq(a)
+        return total[node.amount : node.amount + node.width]
+
+    def _table(self, m: Module, node: g.Lookup, stage: int) -> Value:
+        name, mask = self._name(node), (1 << node.width) - 1
+        words = [word & mask for word in node.table[: node.address.high + 1]]
+        m.submodules[table_name(name)] = memory = Memory(shape=node.width, depth=len(words), init=words)
+        port = memory.read_port(domain="comb")
+        data = Signal(node.width, name=name)
+        m.d.comb += [port.addr.eq(self._at(m, node.address, stage)), data.eq(port.data)]
+        self.tables[name] = words
+        return data
+
+
+def table_name(signal_name: str) -> str:
+    """Name of the memory behind a table's signal."""
+    return f"{signal_name}_table"
+
+
+def signal_names(datapath: g.Datapath) -> Mapping[g.Node, str]:
+    """A name of its own for every node: the given one, or the operation's, numbered where it repeats."""
+    wanted = {node: node.name or type(node).__name__.lower() for node in datapath.nodes}
+    repeats, seen = Counter(wanted.values()), Counter[str]()
+    names = {}
+    for node, name in wanted.items():
+        seen[name] += 1
+        names[node] = f"{name}_{seen[name]}" if repeats[name] > 1 else name
+    return names
+
+
+def resized(value: Value, is_signed: bool, width: int) -> Value:
+    """Bits extended to a width, by copies of the sign or by zeros; or cut to it."""
+    missing = width - len(value)
+    if missing <= 0:
+        return value[:width] if missing else value
+    return Cat(value, value[-1].replicate(missing) if is_signed else Const(0, missing))
+
+
+def _shape(width: int, is_signed: bool) -> Shape:
+    return signed(width) if is_signed else unsigned(width)
+
+
+def _compared(node: g.Compare, extended) -> Value:  # type: ignore[no-untyped-def]
+    is_signed = node.a.signed or node.b.signed
+    width = max(operand.width + (is_signed and not operand.signed) for operand in node.operands)
+    a, b = extended(node.a, width), extended(node.b, width)
+    if node.relation is g.Relation.EQUAL:
+        return a == b
+    if isinstance(node.b, g.Constant) and node.b.low == 0 and is_signed:
+        less: Value = a[-1]
+    else:
+        less = a.as_signed() < b.as_signed() if is_signed else a < b
+    return less if node.relation is g.Relation.LESS else ~less
+
+
+def _saturated(node: g.Saturate, a: Value) -> Value:
+    """Compare with both ends, as far as the range reaches beyond them."""
+    view = a.as_signed() if node.a.signed else a
+    result = a[: node.width]
+    if node.a.high > node.maximum:
+        result = Mux(view > Const(node.maximum, _shape(len(a), node.a.signed)), _bits(node.maximum, node), result)
+    if node.a.low < node.minimum:
+        result = Mux(view < Const(node.minimum, _shape(len(a), node.a.signed)), _bits(node.minimum, node), result)
+    return result
+
+
+def _bits(number: int, node: g.Node) -> Value:
+    return Const(number & ((1 << node.width) - 1), node.width)
+
+
+def _rounding_width(node: g.RoundShift) -> int:
+    """A width at which adding the rounding constant cannot overflow."""
+    return max(node.a.width + 1, node.width + node.amount)

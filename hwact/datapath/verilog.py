@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Amaranth to readable Verilog-2001, through Yosys' own passes in process."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from amaranth.back import rtlil
+from amaranth.lib.wiring import Component
+from pyosys import libyosys as ys
+
+from hwact.datapath.rtl import table_name
+
+_ARITHMETIC = ("$add", "$sub", "$mul")
+_COMPARISON = ("$lt", "$le", "$gt", "$ge", "$eq", "$ne")
+_INSTANCE, _PLACE = "hwact_table", "_place"
+_WAIVER = (
+    "  /* verilator lint_off UNUSEDSIGNAL */  // bits of an exact result that rounding or truncation drops\n"
+    "{declaration}"
+    "  /* verilator lint_on UNUSEDSIGNAL */\n"
+)
+_DECLARATION = re.compile(
+    r"^  (?:input|wire|reg|output)[^;\n]*?(?:\[(?P<high>\d+):0\] )?(?P<name>\w+);\n", re.MULTILINE
+)
+
+
+def convert(
+    component: Component, name: str, ports: Mapping[str, str], tables: Mapping[str, Sequence[int]]
+) -> str:
+    """The Verilog of a component, as one flat module.
+
+    Parameters
+    ----------
+    component : Component
+    name : str
+        Of the Verilog module.
+    ports : mapping of str to str
+        Verilog port names, in order, to the names that Amaranth gives those signals.
+    tables : mapping of str to sequence of int
+        Words of the read-only tables, by signal name; filled while the component is elaborated. They become
+        ``case`` statements: Yosys would write ``initial`` blocks, which synthesis for silicon ignores.
+    """
+    design = ys.Design()
+    with tempfile.TemporaryDirectory() as folder:
+        source, result = Path(folder, "unit.il"), Path(folder, "unit.v")
+        source.write_text(rtlil.convert(component, name=name, emit_src=False))
+        _run(design, f"read_rtlil {source}", "proc -noopt", "flatten -noscopeinfo", "rename -hide w:*.* w:port__*")
+        module = design.module(_identifier(name))
+        _set_ports(module, ports)
+        _set_tables_aside(module)
+        _run(design, "delete m:* t:$meminit_v2", "setattr -unset init w:*", "opt_expr -keepdc")
+        _run(design, "wreduce -keepdc", "opt_clean -purge", "opt_merge", "opt_dff w:*valid* %ci1:+[Q]")
+        _run(design, "opt_dff -nosdff", "opt_clean -purge")
+        _match_operand_widths(module)
+        _run(design, f"write_verilog -noattr {result}")
+        text = result.read_text()
+    return _finished(text, tables)
+
+
+def _run(design: ys.Design, *passes: str) -> None:
+    for command in passes:
+        ys.Pass.call(design, f"tee -q {command}")
+
+
+def _identifier(name: str) -> ys.IdString:
+    return ys.IdString("\\" + name)
+
+
+def _set_ports(module: ys.Module, ports: Mapping[str, str]) -> None:
+    """Give ports their contract names and order; a port without one (an unused reset) becomes a wire.
+
+    Ports are plain vectors: operators on a signed port would change their meaning with it.
+    """
+    for port in list(module.ports):
+        if port.str()[1:] not in ports.values():
+            module.wire(port).port_input = False
+    for verilog, amaranth in ports.items():
+        if verilog != amaranth:
+            module.rename(module.wire(_identifier(amaranth)), _identifier(verilog))
+    for position, verilog in enumerate(ports, start=1):
+        wire = module.wire(_identifier(verilog))
+        wire.port_id, wire.is_signed = position, False
+    module.fixup_ports()
+
+
+def _set_tables_aside(module: ys.Module) -> None:
+    """Put an instance in place of every table's read port, for :func:`_with_table` to find."""
+    for cell in list(module.selected_cells()):
+        if cell.type.str() != "$memrd_v2":
+            continue
+        memory = cell.getParam(_identifier("MEMID")).decode_string().lstrip("\\")
+        address, data = cell.getPort(_identifier("ADDR")), cell.getPort(_identifier("DATA"))
+        module.remove(cell)
+        instance = module.addCell(_identifier(memory + _PLACE), _identifier(_INSTANCE))
+        instance.setPort(_identifier("address"), address)
+        instance.setPort(_identifier("data"), data)
+
+
+def _match_operand_widths(module: ys.Module) -> None:
+    """Extend the operands of arithmetic to one width, so that linters find no implicit extension."""
+    for cell in list(module.selected_cells()):
+        arithmetic = cell.type.str() in _ARITHMETIC
+        if not arithmetic and cell.type.str() not in _COMPARISON:
+            continue
+        widest = max(_parameter(cell, f"{port}_WIDTH") for port in ("Y" if arithmetic else "AB"))
+        for port in "AB":
+            bits = cell.getPort(_identifier(port))
+            bits.extend_u0(widest, _parameter(cell, f"{port}_SIGNED") == 1)
+            cell.setPort(_identifier(port), bits)
+            cell.setParam(_identifier(f"{port}_WIDTH"), ys.Const(widest, 32))
+            if arithmetic:
+                cell.setParam(_identifier(f"{port}_SIGNED"), ys.Const(0, 1))
+
+
+def _parameter(cell: ys.Cell, name: str) -> int:
+    return int(cell.getParam(_identifier(name)).as_int())
+
+
+def _finished(text: str, tables: Mapping[str, Sequence[int]]) -> str:
+    """Drop the tool's version line and its double declarations, put the tables in, add waivers."""
+    text = re.sub(r"\A/\*.*?\*/\s*", "", text, flags=re.DOTALL)
+    text = re.sub(r"^(  (?:in|out)put (.*);\n)  wire \2;\n", r"\1", text, flags=re.MULTILINE)
+    text = re.sub(r"^  output (.*);\n  reg \1;\n", r"  output reg \1;\n", text, flags=re.MULTILINE)
+    text = re.sub(r"\b(\w+\[\d+\])(?:, \1)+", _replicated, text)
+    text = re.sub(r"= ! (?=\S)", "= ~| ", text)
+    for signal, words in tables.items():
+        text = _with_table(text, signal, words)
+    used = _used_bits(text)
+    return _DECLARATION.sub(lambda found: _waived(found, used), text)
+
+
+def _replicated(found: re.Match[str]) -> str:
+    return f"{{{found[0].count(',') + 1}{{{found[1]}}}}}"
+
+
+def _waived(found: re.Match[str], used: Mapping[str, set[int]]) -> str:
+    """A declaration, between waivers where some bits are read and others are not."""
+    bits = used[found["name"]]
+    partly = bits and len(bits) <= int(found["high"] or 0)
+    return _WAIVER.format(declaration=found[0]) if partly else found[0]
+
+
+def _used_bits(text: str) -> dict[str, set[int]]:
+    """The bits of every signal that some expression reads; all of an output's."""
+    widths = {found["name"]: int(found["high"] or 0) + 1 for found in _DECLARATION.finditer(text)}
+    used: dict[str, set[int]] = {name: set() for name in widths}
+    body = re.sub(r"^  (?:input|output|wire|reg) .*$|^module.*$", "", text, flags=re.MULTILINE)
+    read = re.sub(r"^  assign [^=]*=|(?<=[ )])\w+(\[[\d:]+\])? <?= ", " ", body, flags=re.MULTILINE)
+    for name, high, low in re.findall(r"(?<![\w'\\])([A-Za-z_]\w*)(?:\[(\d+)(?::(\d+))?\])?", read):
+        if name in used:
+            bits = range(int(low or high), int(high) + 1) if high else range(widths[name])
+            used[name].update(bits)
+    for name in re.findall(r"^  output.*?(\w+);", text, re.MULTILINE):
+        used[name] = set(range(widths[name]))
+    return used
+
+
+def _with_table(text: str, signal: str, words: Sequence[int]) -> str:
+    """Replace a table's instance by a ``case`` statement that drives the same wire."""
+    instance = rf"  {_INSTANCE} {table_name(signal)}{_PLACE} \(\n"
+    ports = r"    \.address\((?P<address>.*)\),\n    \.data\((?P<data>\w+)\)\n  \);\n"
+    found = re.search(instance + ports, text)
+    if found is None:
+        return text
+    declared = re.search(rf"^  wire (\[(?P<high>\d+):0\] )?{found['data']};", text, re.MULTILINE)
+    assert declared is not None, found["data"]
+    case = _case(words, found["address"], found["data"], int(declared["high"] or 0) + 1)
+    text = text.replace(found[0], case)
+    return text.replace(declared[0], declared[0].replace("wire", "reg", 1))
+
+
+def _case(words: Sequence[int], address: str, data: str, width: int) -> str:
+    bits = max(1, (len(words) - 1).bit_length())
+    digits = (bits + 3) // 4, (width + 3) // 4
+    rows = [f"{bits}'h{row:0{digits[0]}x}: {data} = {width}'h{word:0{digits[1]}x};" for row, word in enumerate(words)]
+    rows.append(f"default: {data} = {width}'h{0:0{digits[1]}x};")
+    lines = "".join(f"      {row}\n" for row in rows)
+    return f"  always @*\n    case ({address})\n{lines}    endcase\n"

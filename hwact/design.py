@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Choosing the cheapest design that meets a specification."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+from hwact import accuracy, architectures
+from hwact.architectures.problem import Infeasible, Parameters, UnitSpec
+from hwact.datapath import Datapath
+from hwact.datapath.cost import area
+from hwact.datapath.evaluate import evaluate
+from hwact.errors import UnreachableError
+from hwact.formats import Codes
+
+
+@dataclass(frozen=True, eq=False)
+class Design:
+    """A datapath that meets a specification on every input code.
+
+    Parameters
+    ----------
+    spec : UnitSpec
+    architecture : str
+    parameters : mapping
+        With these the architecture builds the same datapath again.
+    datapath : Datapath
+    """
+
+    spec: UnitSpec
+    architecture: str
+    parameters: Parameters
+    datapath: Datapath
+
+    @classmethod
+    def build(cls, spec: UnitSpec, architecture: str, parameters: Parameters) -> Design:
+        """The design of given parameters.
+
+        Raises
+        ------
+        Infeasible
+            It does not meet the specification.
+        """
+        datapath = architectures.get(architecture).build(spec, parameters)
+        design = cls(spec, architecture, parameters, datapath)
+        if not spec.permits(design.codes):
+            raise Infeasible(f"the design must be {spec.accuracy}, not {design.accuracy.max_error_ulp!r} ulp off")
+        return design
+
+    @cached_property
+    def codes(self) -> Codes:
+        """The output codes over all input codes, from the most negative; by the golden model."""
+        return evaluate(self.datapath, self.spec.input_format.codes())
+
+    @cached_property
+    def accuracy(self) -> accuracy.AccuracyReport:
+        """The error over all input codes."""
+        return accuracy.report(self.spec, self.codes)
+
+    @cached_property
+    def estimated_area(self) -> float:
+        """Estimated look-up tables on the specification's target."""
+        return area(self.datapath, self.spec.target)
+
+
+def choose(spec: UnitSpec, architecture: str = "auto") -> Design:
+    """The design of the smallest estimated area; of equals, the first in the architectures' order.
+
+    Parameters
+    ----------
+    architecture : str
+        ``auto``, or the one architecture to search.
+
+    Raises
+    ------
+    UnreachableError
+        No design meets the specification.
+    """
+    names = list(architectures.catalogue()) if architecture == "auto" else [architecture]
+    best = min(_designs(spec, names), key=lambda design: design.estimated_area, default=None)
+    if best is None:
+        raise UnreachableError(
+            f"accuracy must be one that {architecture} architectures reach for {spec.function.name} from "
+            f"{spec.input_format} to {spec.output_format}, not {str(spec.accuracy)!r}; "
+            "ask for faithful or a larger max_ulp, or choose the architecture auto"
+        )
+    return best
+
+
+def _designs(spec: UnitSpec, names: list[str]) -> Iterator[Design]:
+    for name in names:
+        for parameters in architectures.get(name).candidates(spec):
+            try:
+                yield Design.build(spec, name, parameters)
+            except Infeasible:
+                continue

@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The interfaces of a unit as Amaranth components, and their ports in Verilog."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+from amaranth.hdl import Cat, Const, Module, Shape, Signal, Value, signed, unsigned
+from amaranth.lib import stream
+from amaranth.lib.wiring import Component, In, Out, Signature
+
+from hwact.datapath.rtl import Pipeline, resized
+from hwact.datapath.schedule import Schedule
+from hwact.formats import Format
+
+
+PORT_MEANINGS: Mapping[str, tuple[str, str]] = {
+    "clk": ("input", "clock; everything happens on its rising edge"),
+    "rst": ("input", "synchronous reset, active high: drops all words under way"),
+    "ce": ("input", "clock enable: everything holds while it is low"),
+    "x": ("input", "input codes"),
+    "y": ("output", "output codes"),
+    "i_data": ("input", "input codes"),
+    "i_valid": ("input", "an input word is offered"),
+    "i_ready": ("output", "the offered word is taken at this edge"),
+    "o_data": ("output", "output codes; hold still while stalled"),
+    "o_valid": ("output", "an output word is offered"),
+    "o_ready": ("input", "the offered word is taken at this edge"),
+}
+
+_DATA_PORTS = ("x", "y", "i_data", "o_data")
+
+
+class UnitComponent(Component):
+    """A scheduled datapath behind an interface.
+
+    Parameters
+    ----------
+    schedule : Schedule
+    input_format, output_format : Format
+    lanes : int
+        Codes processed side by side; lane 0 is in the least significant bits of a word.
+
+    Attributes
+    ----------
+    clocked_ports, data_ports : mapping of str to str
+        Names of the Verilog ports, in order, to the names of Amaranth's signals.
+    tables : dict of str to list of int
+        Words of the read-only tables, by signal name; filled by elaboration.
+    """
+
+    clocked_ports: Mapping[str, str]
+    data_ports: Mapping[str, str]
+
+    def __init__(self, schedule: Schedule, input_format: Format, output_format: Format, lanes: int = 1) -> None:
+        self.schedule = schedule
+        self.input_format, self.output_format, self.lanes = input_format, output_format, lanes
+        self.tables: dict[str, list[int]] = {}
+        super().__init__(self._signature())
+
+    @classmethod
+    def ports(cls, latency: int) -> Mapping[str, str]:
+        """Verilog ports in order, to Amaranth's names; a combinational unit has no clock."""
+        return {**(cls.clocked_ports if latency else {}), **cls.data_ports}
+
+    def _signature(self) -> Signature:
+        raise AssertionError("every interface states its signature")
+
+    def _shape(self, number_format: Format) -> Shape:
+        bits = number_format.width * self.lanes
+        return signed(bits) if number_format.signed and self.lanes == 1 else unsigned(bits)
+
+    def _logic(self, m: Module, word: Value, enable: Value) -> Value:
+        """All lanes' pipelines, from the input word to the output word."""
+        results = []
+        for lane in range(self.lanes):
+            code = word.as_unsigned().word_select(lane, self.input_format.width)
+            prefix = f"lane{lane}_" if self.lanes > 1 else ""
+            pipeline = Pipeline(m, self.schedule, code, enable, prefix)
+            self.tables |= pipeline.tables
+            y = pipeline.schedule.datapath.y
+            results.append(resized(pipeline.y, y.signed, self.output_format.width))
+        return Cat(*results)
+
+
+class StreamUnit(UnitComponent):
+    """A unit with valid/ready streams.
+
+    A word moves when valid and ready are both high. The whole pipeline advances together whenever its
+    last stage is empty or taken, so ``i.ready`` follows ``o.ready`` combinationally.
+
+    Members
+    -------
+    i : stream of input words, in
+    o : stream of output words, out
+        ``schedule.latency`` cycles after its input when not stalled; one word a cycle.
+    """
+
+    clocked_ports: ClassVar = {"clk": "clk", "rst": "rst"}
+    data_ports: ClassVar = {
+        "i_data": "i__payload",
+        "i_valid": "i__valid",
+        "i_ready": "i__ready",
+        "o_data": "o__payload",
+        "o_valid": "o__valid",
+        "o_ready": "o__ready",
+    }
+
+    def _signature(self) -> Signature:
+        return Signature(
+            {
+                "i": In(stream.Signature(self._shape(self.input_format))),
+                "o": Out(stream.Signature(self._shape(self.output_format))),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        valid: Value = self.i.valid
+        for stage in range(1, self.schedule.latency + 1):
+            register = Signal(name=f"valid_s{stage}")
+            with m.If(self.i.ready):
+                m.d.sync += register.eq(valid)
+            valid = register
+        m.d.comb += [
+            self.i.ready.eq(self.o.ready | ~valid if self.schedule.latency else self.o.ready),
+            self.o.valid.eq(valid),
+            self.o.payload.eq(self._logic(m, self.i.payload, self.i.ready)),
+        ]
+        return m
+
+
+class BareUnit(UnitComponent):
+    """A unit of fixed latency without handshake.
+
+    Members
+    -------
+    x : input word, in
+    y : output word, out
+        Follows ``x`` by ``schedule.latency`` enabled clock edges.
+    ce : Signal(1), in
+        Clock enable; everything holds while it is low. There is none when the latency is 0.
+    """
+
+    clocked_ports: ClassVar = {"clk": "clk", "ce": "ce"}
+    data_ports: ClassVar = {"x": "x", "y": "y"}
+
+    def _signature(self) -> Signature:
+        enable = {"ce": In(1)} if self.schedule.latency else {}
+        data = {"x": In(self._shape(self.input_format)), "y": Out(self._shape(self.output_format))}
+        return Signature(enable | data)
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        enable = self.ce if self.schedule.latency else Const(1)
+        m.d.comb += self.y.eq(self._logic(m, self.x, enable))
+        return m
+
+
+INTERFACES: Mapping[str, type[UnitComponent]] = {"stream": StreamUnit, "bare": BareUnit}
+
+
+def port_records(
+    interface: str, latency: int, input_format: Format, output_format: Format, lanes: int
+) -> list[dict[str, str | int]]:
+    """Name, direction, width and meaning of every Verilog port."""
+    widths = {"input": input_format.width * lanes, "output": output_format.width * lanes}
+    records: list[dict[str, str | int]] = []
+    for name in INTERFACES[interface].ports(latency):
+        direction, meaning = PORT_MEANINGS[name]
+        width = widths[direction] if name in _DATA_PORTS else 1
+        records.append({"name": name, "direction": direction, "width": width, "meaning": meaning})
+    return records

