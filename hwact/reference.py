@@ -1,0 +1,420 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The exact reference: a function over all codes of a format, decided by proven enclosures.
+
+Every exact value is kept as ``floor(f * 2**guard_bits)`` in output ulps and whether anything lies
+beyond it (a sticky bit). That decides every rounding mode, every set of permitted codes and every
+error bound in integer arithmetic. The values come from, in this order:
+
+1. rational functions (SmeLU, the hard functions, softsign): exact integer arithmetic, where ties are real;
+2. tails such as GELU(8) = 8 less a number whose sign is proven and whose size is below the last guard bit;
+3. Taylor models over blocks of codes: ball arithmetic for coefficients and remainder, float64 with a proven
+   bound for their sum;
+4. ball arithmetic code by code, with rising precision until the enclosure decides (Ziv's strategy), where
+   a float64 sum comes too close to an integer.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import lru_cache
+from typing import Any
+
+import flint
+import numpy as np
+import numpy.typing as npt
+from flint import arb, arb_series, fmpq
+
+from hwact import functions
+from hwact.errors import ArgumentError
+from hwact.formats import Codes, Format, Overflow, Rounding, member, round_shift
+from hwact.functions.algebra import Piece, Polynomial, as_ratio, exact_value, sign_of, tail
+from hwact.functions.expr import Expr, UndecidedError
+from hwact.functions.spec import FunctionSpec
+
+GUARD_BITS = 24
+MAX_INPUT_WIDTH = 24
+MAX_OUTPUT_WIDTH = 36
+
+_BLOCK = 1 << 12
+_SMALLEST_BLOCK = 1 << 4
+_TERMS = 12
+_PRECISION = 160
+_MAX_PRECISION = 1 << 15
+_MAX_REMAINDER = 2.0**-12
+_ROUNDOFF = 2.0**-53
+_INT64_BITS = 62
+
+Booleans = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
+class ExactValues:
+    """A function's exact values over codes, in ulps of the output format.
+
+    With ``saturate`` the values are clamped to the format's range; with ``wrap`` they are taken modulo it.
+
+    Parameters
+    ----------
+    floor : int64 array
+        ``floor(value * 2**guard_bits)``.
+    inexact : bool array
+        Whether the value lies above that floor.
+    guard_bits : int
+    output_format : Format
+    overflow : Overflow
+    """
+
+    floor: Codes
+    inexact: Booleans
+    guard_bits: int
+    output_format: Format
+    overflow: Overflow
+
+    def rounded(self, rounding: Rounding) -> Codes:
+        """The correctly rounded codes."""
+        sticky = (self.floor << 1) | self.inexact
+        return self.output_format.fit(round_shift(sticky, self.guard_bits + 1, rounding), self.overflow)
+
+    def allowed(self) -> tuple[Codes, Codes]:
+        """Lowest and highest faithful code: the neighbours of the value, or the value where it is a code."""
+        low = self.floor >> self.guard_bits
+        fraction = (self.floor & ((1 << self.guard_bits) - 1) != 0) | self.inexact
+        if self.overflow is Overflow.WRAP:  # an interval across the seam has no order: keep its lower end
+            fraction &= low != self.output_format.max_code
+        return low, low + fraction
+
+    def within(self, max_ulp: Fraction) -> tuple[Codes, Codes]:
+        """Lowest and highest code at most ``max_ulp`` from the value; low above high where there is none."""
+        reach = math.floor(max_ulp * (1 << self.guard_bits))
+        low = -((reach - self.floor - self.inexact) >> self.guard_bits)
+        high = (self.floor + reach) >> self.guard_bits
+        first, last = self.output_format.min_code, self.output_format.max_code
+        return np.maximum(low, first), np.minimum(high, last)
+
+    def error_bounds(self, codes: Codes) -> npt.NDArray[np.float64]:
+        """Upper bounds of ``|code - value|`` in ulp, tight to ``2**-guard_bits``; multiples of it."""
+        distance = (codes.astype(np.int64) << self.guard_bits) - self.floor
+        bound = np.maximum(np.abs(distance), np.abs(distance - self.inexact))
+        if self.overflow is Overflow.WRAP:
+            span = 1 << (self.output_format.width + self.guard_bits)
+            bound = np.minimum(bound, np.abs(span - bound) + self.inexact)
+        return bound / float(1 << self.guard_bits)
+
+
+def codes(
+    function: str | FunctionSpec,
+    input_format: str | Format,
+    output_format: str | Format,
+    rounding: str = "half_up",
+    overflow: str = "saturate",
+    gradient: bool = False,
+    **parameters: object,
+) -> Codes:
+    """Correctly rounded output codes over all input codes, from the most negative.
+
+    Parameters
+    ----------
+    function : str or FunctionSpec
+        A name of the catalogue, with its parameters by keyword, or a function.
+    input_format, output_format : str or Format
+        At most 24 bits in.
+
+    Returns
+    -------
+    int64 array, shape (2**input width,)
+    """
+    values = _values(function, input_format, output_format, overflow, gradient, parameters)
+    return values.rounded(member(Rounding, "rounding", rounding))
+
+
+def allowed(
+    function: str | FunctionSpec,
+    input_format: str | Format,
+    output_format: str | Format,
+    overflow: str = "saturate",
+    gradient: bool = False,
+    **parameters: object,
+) -> tuple[Codes, Codes]:
+    """Lowest and highest faithful output codes over all input codes; arguments as in :func:`codes`."""
+    return _values(function, input_format, output_format, overflow, gradient, parameters).allowed()
+
+
+def _values(
+    function: str | FunctionSpec,
+    input_format: str | Format,
+    output_format: str | Format,
+    overflow: str,
+    gradient: bool,
+    parameters: dict[str, object],
+) -> ExactValues:
+    if isinstance(function, str):
+        function = functions.get(function, gradient=gradient, **parameters)
+    elif parameters or gradient:
+        raise ArgumentError(f"parameters must come with a function's name, not with {function.name!r} already bound")
+    formats = Format.parse(input_format), Format.parse(output_format)
+    return exact_values(function, *formats, member(Overflow, "overflow", overflow))
+
+
+@lru_cache(maxsize=4)
+def exact_values(
+    function: FunctionSpec,
+    input_format: Format,
+    output_format: Format,
+    overflow: Overflow = Overflow.SATURATE,
+    method: str = "blocks",
+) -> ExactValues:
+    """The exact values over all input codes, from the most negative.
+
+    Parameters
+    ----------
+    method : str
+        ``blocks``: as this module says; ``direct``: every code by itself, slow, for comparison.
+
+    Raises
+    ------
+    ArgumentError
+        A format is too wide, or the function has no finite value at some code.
+    """
+    for name, given, limit in (("input", input_format, MAX_INPUT_WIDTH), ("output", output_format, MAX_OUTPUT_WIDTH)):
+        if given.width > limit:
+            raise ArgumentError(f"the {name} format must have at most {limit} bits, not {given.width!r} ({given})")
+    guard_bits = min(GUARD_BITS, _INT64_BITS - 1 - output_format.width)
+    work = _Evaluation(function, input_format, output_format, overflow, guard_bits)
+    with flint.ctx.workprec(_PRECISION):
+        saved, flint.ctx.cap = flint.ctx.cap, _TERMS + 1
+        try:
+            work.direct(0, work.floor.size) if method == "direct" else work.run()
+        finally:
+            flint.ctx.cap = saved
+    work.floor.setflags(write=False)
+    work.inexact.setflags(write=False)
+    return ExactValues(work.floor, work.inexact, guard_bits, output_format, overflow)
+
+
+class _Evaluation:
+    """Fills the exact values of one function; positions count from the most negative code."""
+
+    def __init__(
+        self, function: FunctionSpec, input_format: Format, output_format: Format, overflow: Overflow, guard_bits: int
+    ) -> None:
+        self.function, self.input_format = function, input_format
+        self.scale_bits = output_format.frac_bits + guard_bits
+        self.low, self.high = output_format.min_code << guard_bits, output_format.max_code << guard_bits
+        self.span = 1 << (output_format.width + guard_bits)
+        self.wraps = overflow is Overflow.WRAP
+        size = 1 << input_format.width
+        self.floor, self.inexact = np.zeros(size, np.int64), np.zeros(size, np.bool_)
+
+    def x(self, position: int) -> Fraction:
+        """The input value at a position."""
+        return self.input_format.value(position + self.input_format.min_code)
+
+    def run(self) -> None:
+        """All pieces, each by the first method that suits it."""
+        for piece in self.function.pieces():
+            first, last = self._positions(piece)
+            if first >= last:
+                continue
+            ratio = as_ratio(piece.expression)
+            if ratio is not None:
+                self._rational(ratio[0], ratio[1], first, last)
+                continue
+            for start in range(first, last, _BLOCK):
+                self._block(piece.expression, start, min(start + _BLOCK, last))
+
+    def _positions(self, piece: Piece) -> tuple[int, int]:
+        """First position in a piece, and the first one behind it."""
+        ulp, offset = self.input_format.ulp, self.input_format.min_code
+        first, last = 0, self.floor.size
+        if piece.low is not None:
+            bound = piece.low / ulp
+            first = max(first, (math.ceil(bound) if piece.owns_low else math.floor(bound) + 1) - offset)
+        if piece.high is not None:
+            bound = piece.high / ulp
+            last = min(last, (math.floor(bound) + 1 if piece.owns_high else math.ceil(bound)) - offset)
+        return first, last
+
+    def _store(self, position: int, floor: int, inexact: bool) -> None:
+        """One value, clamped or wrapped."""
+        if self.wraps:
+            floor = (floor - self.low) % self.span + self.low
+        elif not self.low <= floor < self.high:
+            floor, inexact = min(max(floor, self.low), self.high), False
+        self.floor[position], self.inexact[position] = floor, inexact
+
+    def _store_block(self, start: int, floor: npt.NDArray[Any], inexact: npt.NDArray[Any]) -> None:
+        """Values from a position on."""
+        where = slice(start, start + floor.size)
+        if self.wraps:
+            self.floor[where] = (floor - self.low) % self.span + self.low
+            self.inexact[where] = inexact
+        else:
+            self.floor[where] = np.clip(floor, self.low, self.high)
+            self.inexact[where] = inexact & (self.low <= floor) & (floor < self.high)
+
+    def _rational(self, top: Polynomial, bottom: Polynomial, first: int, last: int) -> None:
+        """Numerator over denominator in integers."""
+        step = self.input_format.ulp
+        p = [c * step**i * Fraction(2) ** self.scale_bits for i, c in enumerate(top)]
+        q = [c * step**i for i, c in enumerate(bottom)]
+        common = math.lcm(*(c.denominator for c in (*p, *q)))
+        numerator, denominator = [int(c * common) for c in p], [int(c * common) for c in q]
+        largest = max(abs(self.input_format.min_code), self.input_format.max_code)
+        size = max(sum(abs(c) * largest**i for i, c in enumerate(part)) for part in (numerator, denominator))
+        kind = np.int64 if size.bit_length() <= _INT64_BITS else object
+        for start in range(first, last, 1 << 16):
+            end = min(start + (1 << 16), last)
+            x = np.arange(start, end).astype(kind) + self.input_format.min_code
+            n, d = _horner(numerator, x), _horner(denominator, x)
+            if (d == 0).any():
+                raise self._not_finite(start + int(np.flatnonzero(d == 0)[0]))
+            floor = n // d
+            self._store_block(start, floor, (floor * d != n).astype(bool))
+
+    def _not_finite(self, position: int) -> ArgumentError:
+        return ArgumentError(
+            f"{self.function.name} must have a finite value at every input, not at x = {float(self.x(position))!r}; "
+            "choose a function or an input format without that point"
+        )
+
+    def _block(self, expression: Expr, start: int, end: int) -> None:
+        """A block of codes by the first method that decides it, else its halves, else code by code."""
+        ball = _ball(self.x(start)).union(_ball(self.x(end - 1)))
+        try:
+            if self._beyond(expression, ball, start, end) or self._tail(expression, ball, start, end):
+                return
+            if self._taylor(expression, start, end):
+                return
+        except (UndecidedError, ValueError):  # ValueError: flint cannot divide by a series that may start at 0
+            pass
+        if end - start <= _SMALLEST_BLOCK:
+            self.direct(start, end)
+            return
+        middle = (start + end) // 2
+        self._block(expression, start, middle)
+        self._block(expression, middle, end)
+
+    def _beyond(self, expression: Expr, ball: Any, start: int, end: int) -> bool:
+        """The whole block saturates."""
+        if self.wraps:
+            return False
+        value = _scaled(expression.ball(ball), self.scale_bits)
+        for limit, beyond in ((self.low, value < self.low), (self.high, value > self.high)):
+            if beyond:
+                self.floor[start:end], self.inexact[start:end] = limit, False
+                return True
+        return False
+
+    def _tail(self, expression: Expr, ball: Any, start: int, end: int) -> bool:
+        """A polynomial of integers, and a rest of known sign below the last guard bit."""
+        polynomial, rest = tail(expression, ball)
+        scaled = [c * self.input_format.ulp**i * Fraction(2) ** self.scale_bits for i, c in enumerate(polynomial)]
+        if any(c.denominator != 1 for c in scaled):
+            return False
+        sign = sign_of(rest, ball)
+        if sign == 0 or not abs(_scaled(rest.ball(ball), self.scale_bits)) < 1:
+            return False
+        x = np.arange(start, end).astype(object) + self.input_format.min_code
+        floor = _horner([int(c) for c in scaled], x) - (sign < 0)
+        self._store_block(start, floor, np.ones(end - start, np.bool_))
+        return True
+
+    def _taylor(self, expression: Expr, start: int, end: int) -> bool:
+        """A Taylor model of the block; codes that its float64 sum leaves open are done one by one."""
+        radius = 1 << max(0, (end - start - 1).bit_length() - 1)
+        centre = start + radius
+        step = _ball(radius * self.input_format.ulp)
+        terms = expression.series(arb_series([_ball(self.x(centre)), step]))
+        around = _ball(self.x(start)).union(_ball(self.x(start + 2 * radius)))
+        remainder = expression.series(arb_series([around, step]))[_TERMS]
+        scaled = [_scaled(terms[i], self.scale_bits) for i in range(_TERMS)]
+        bound = float(abs(_scaled(remainder, self.scale_bits)).upper())
+        if not bound < _MAX_REMAINDER or not all(c.is_finite() for c in scaled):
+            return False
+        whole = int(scaled[0].mid().floor().unique_fmpz())
+        coefficients = [scaled[0] - whole, *scaled[1:]]
+        floats = [float(c.mid()) for c in coefficients]
+        size = sum(map(abs, floats))
+        if abs(whole) + size >= 2.0 ** (_INT64_BITS - 1) and not self.wraps or size >= 2.0**52:
+            return False
+        error = bound + sum(float(c.rad()) for c in coefficients) + (2 * _TERMS + 4) * _ROUNDOFF * size
+        t = (np.arange(start, end) - centre) / float(radius)
+        value = _horner_floats(floats, t)
+        below, above = np.floor(value - error), np.floor(value + error)
+        offset = (whole - self.low) % self.span + self.low if self.wraps else whole
+        self._store_block(start, below.astype(np.int64) + offset, np.ones(end - start, np.bool_))
+        open_ = (below != above) | (value - error <= below)
+        for position in np.flatnonzero(open_):
+            self._direct_one(expression, start + int(position))
+        return True
+
+    def direct(self, start: int, end: int) -> None:
+        """Code by code."""
+        pieces = self.function.pieces()
+        bounds = [self._positions(piece) for piece in pieces]
+        for position in range(start, end):
+            piece = next(p for p, (first, last) in zip(pieces, bounds, strict=True) if first <= position < last)
+            self._direct_one(piece.expression, position)
+
+    def _direct_one(self, expression: Expr, position: int) -> None:
+        x = self.x(position)
+        exact = exact_value(expression, x)
+        if exact is not None:
+            scaled = exact * Fraction(2) ** self.scale_bits
+            self._store(position, math.floor(scaled), scaled.denominator != 1)
+            return
+        point = _ball(x)
+        if point.is_exact() and self._tail(expression, point, position, position + 1):
+            return
+        self._store(position, self._decided(expression, x, position), True)
+
+    def _decided(self, expression: Expr, x: Fraction, position: int) -> int:
+        """The floor of a value that is no grid point, by Ziv's strategy."""
+        for precision in _precisions():
+            with flint.ctx.workprec(precision):
+                scaled = _scaled(expression.ball(_ball(x)), self.scale_bits)
+                if not self.wraps and (scaled < self.low or scaled > self.high):
+                    return self.low - 1 if scaled < self.low else self.high
+                floor = None if scaled.contains_integer() else scaled.floor().unique_fmpz()
+                if floor is not None:
+                    return int(floor)
+        if not scaled.is_finite():
+            raise self._not_finite(position)
+        raise ArgumentError(
+            f"{self.function.name} must differ from every multiple of 2**-{self.scale_bits} or be rational, "
+            f"not undecided with {_MAX_PRECISION!r} bits at x = {float(x)!r}; simplify the expression"
+        )
+
+
+def _precisions() -> Iterator[int]:
+    precision = _PRECISION
+    while precision <= _MAX_PRECISION:
+        yield precision
+        precision *= 2
+
+
+def _ball(x: Fraction | int) -> Any:
+    x = Fraction(x)
+    return arb(fmpq(x.numerator, x.denominator))
+
+
+def _scaled(value: Any, bits: int) -> Any:
+    """``value * 2**bits``, exactly."""
+    return value * arb(2) ** bits
+
+
+def _horner(coefficients: list[int], x: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    result = np.full_like(x, coefficients[-1])
+    for coefficient in reversed(coefficients[:-1]):
+        result = result * x + coefficient
+    return result
+
+
+def _horner_floats(coefficients: list[float], t: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    result = np.full_like(t, coefficients[-1])
+    for coefficient in reversed(coefficients[:-1]):
+        result = result * t + coefficient
+    return result
