@@ -169,7 +169,7 @@ def generate(names: tuple[str, ...], out: Path, as_json: bool, **options: Any) -
         return
     rows = [_summary(unit, folder) for unit, folder in zip(units, folders, strict=True)]
     _print_table(("unit", "in", "out", "architecture", "max error", "class", "latency", "where"), rows)
-    click.echo(f"next: python -m hwact verify {folders[-1]}")
+    click.echo(f"next: python -m hwact verify {' '.join(map(str, folders))}")
 
 
 def _summary(unit: Unit, folder: Path) -> tuple[object, ...]:

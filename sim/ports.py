@@ -8,14 +8,14 @@ register sees, so there is no race in any simulator, and a cycle costs two wake-
 
 from __future__ import annotations
 
-from cocotb.handle import HierarchyObject, Immediate, LogicArrayObject, LogicObject
+from cocotb.handle import HierarchyObject, LogicArrayObject, LogicObject, PackedObject
 from cocotb.triggers import Timer
 
 from sim.record import Broken, Record
 
-Signal = LogicObject | LogicArrayObject
+Signal = LogicObject | LogicArrayObject | PackedObject
 
-LEVELS: tuple[Immediate[int], Immediate[int]] = (Immediate(0), Immediate(1))
+LEVELS = (0, 1)
 LOW, HIGH = LEVELS
 
 
@@ -24,14 +24,14 @@ def port(dut: HierarchyObject, name: str, width: int = 1) -> Signal:
     handle = getattr(dut, name, None)
     if handle is None:
         raise Broken(f"the module must have a port {name} ({width} bits), but has none of that name")
-    if not isinstance(handle, LogicObject | LogicArrayObject) or len(handle) != width:
+    if not isinstance(handle, Signal) or len(handle) != width:
         raise Broken(f"port {name} must have {width} bits, not {len(handle)}")
     return handle
 
 
 def drive(handle: Signal, bits: int) -> None:
-    """Set an input at once."""
-    handle.value = Immediate(bits)
+    """Set an input."""
+    handle.value = bits
 
 
 def read(handle: Signal) -> int:

@@ -82,7 +82,7 @@ def exact_number(value: object) -> Fraction | None:
     if not isinstance(value, str) or not _NUMBER.fullmatch(value.strip()):
         return None
     top, _, bottom = value.strip().partition("/")
-    return Fraction(top) / Fraction(bottom) if not bottom or int(bottom) else None
+    return Fraction(top) / Fraction(bottom or 1) if not bottom or int(bottom) else None
 
 
 @dataclass(frozen=True)

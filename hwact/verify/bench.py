@@ -112,14 +112,14 @@ class Bench:
             name=phase.name,
             codes_checked=min(len(came), len(due)),
             cycles=said["cycles"],
-            latency=self._latency(said["latencies"]),
+            latency=self._latency(phase, said["latencies"]),
             seconds=said["seconds"],
             failures=tuple(failures),
         )
 
-    def _latency(self, seen: list[int]) -> int | None:
-        """The claimed latency where it was seen (stalls make others longer), or else the shortest."""
-        return self.unit.latency if self.unit.latency in seen else min(seen, default=None)
+    def _latency(self, phase: Phase, seen: list[int]) -> int | None:
+        """The latency that was seen; where stalls make it longer it means nothing."""
+        return min(seen, default=None) if phase.stalls == "none" else None
 
     def _contradiction(self, status: int | None, phases: list[PhaseRecord], limit: float) -> str | None:
         """Why cocotb's own account differs from the phases' records, if it does."""

@@ -73,7 +73,7 @@ def _error_ulp(unit: Unit, received: Codes, exact: npt.NDArray[np.float64]) -> n
     """The distance in ulp to the exact value; a format that saturates cannot be asked for more than its ends."""
     target = unit.output_format
     scaled = exact / float(target.ulp)
-    if unit.overflow is Overflow.SATURATE:
+    if unit.spec.overflow is Overflow.SATURATE:
         return np.abs(received - np.clip(scaled, target.min_code, target.max_code))
     span = 2.0**target.width
     return np.abs(np.remainder(received - scaled + span / 2, span) - span / 2)
