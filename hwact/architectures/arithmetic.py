@@ -3,23 +3,57 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from hwact.datapath import Node
 from hwact.datapath.graph import as_node
 
 
 def times(a: Node, constant: int) -> Node:
-    """``a * constant`` as additions and subtractions of shifts (canonical signed digits)."""
-    if constant == 0:
-        return as_node(0)
-    total: Node | None = None
-    for shift, digit in reversed(signed_digits(constant)):
-        term = a << shift if shift else a
-        if total is None:
-            total = term if digit > 0 else 0 - term
-        else:
-            total = total + term if digit > 0 else total - term
-    assert total is not None
-    return total
+    """``a * constant`` with few additions: through a factor of the form 2**k - 1 or 2**k + 1, or digit by digit."""
+    if constant < 0:
+        return 0 - times(a, -constant)
+    zeros = (constant & -constant).bit_length() - 1 if constant else 0
+    if zeros:
+        return times(a, constant >> zeros) << zeros
+    if constant < 2:
+        return a if constant else as_node(0)
+    plan = _factor(constant)
+    if plan is None:
+        return _by_digits(a, signed_digits(constant))
+    inner, shift, sign = plan
+    product = times(a, inner)
+    return (product << shift) + product if sign > 0 else (product << shift) - product
+
+
+@lru_cache(maxsize=4096)
+def additions(constant: int) -> int:
+    """Additions that :func:`times` spends on an odd positive constant."""
+    plan = _factor(constant)
+    return len(signed_digits(constant)) - 1 if plan is None else additions(plan[0]) + 1
+
+
+@lru_cache(maxsize=4096)
+def _factor(constant: int) -> tuple[int, int, int] | None:
+    """``(c, k, sign)`` with ``constant = c * (2**k + sign)`` that beats the digits, the best one; else none."""
+    best, plan = len(signed_digits(constant)) - 1, None
+    for shift in range(1, constant.bit_length()):
+        for sign in (1, -1):
+            inner, rest = divmod(constant, (1 << shift) + sign)
+            if rest == 0 and 1 <= inner < constant and additions(inner) + 1 < best:
+                best, plan = additions(inner) + 1, (inner, shift, sign)
+    return plan
+
+
+def _by_digits(a: Node, digits: list[tuple[int, int]]) -> Node:
+    """The sum of the digits' shifts of a, as a tree; the highest digit is positive."""
+    if len(digits) == 1:
+        return a << digits[0][0] if digits[0][0] else a
+    lower, upper = digits[: len(digits) // 2], digits[len(digits) // 2 :]
+    total = _by_digits(a, upper)
+    if lower[-1][1] > 0:
+        return total + _by_digits(a, lower)
+    return total - _by_digits(a, [(power, -digit) for power, digit in lower])
 
 
 def signed_digits(constant: int) -> list[tuple[int, int]]:

@@ -28,7 +28,7 @@ from hwact.formats import Codes
 NAME = "piecewise"
 
 RESOLUTION = 16
-GUARD_BITS = range(1, 7)
+MAX_GUARD_BITS = 6
 # cos(pi/4) and cos(pi/6), in 1024ths: the outer Chebyshev nodes of degree 1 and 2.
 _NODES = {1: 724, 2: 887}
 _SAMPLED_SEGMENTS = 64
@@ -106,12 +106,12 @@ def candidates(spec: UnitSpec) -> Iterator[Parameters]:
 def _feasible(spec: UnitSpec, kind: str, degree: int, segment_bits: int) -> Iterator[Shape]:
     """The shapes with the fewest guard bits for a segment length."""
     lowest = max(1, -spec.frac_shift)
-    most = Shape(kind, lowest + 5, degree, segment_bits, segment_bits + 2, min(segment_bits, 9) * (degree == 2))
+    most = Shape(kind, lowest + MAX_GUARD_BITS - 1, degree, segment_bits, segment_bits + 2, min(segment_bits, 9) * (degree == 2))
     if _fitted(spec, most) is None:
         return
     squares = sorted({min(segment_bits, bits) for bits in (4, 5, 6, 8)}) if degree == 2 else [0]
     for square_bits in squares:
-        for guard_bits in range(lowest, lowest + 6):
+        for guard_bits in range(lowest, lowest + MAX_GUARD_BITS):
             slope_bits = max(0, segment_bits - 1)
             shape = Shape(kind, guard_bits, degree, segment_bits, slope_bits, square_bits)
             if _fitted(spec, shape) is not None:
@@ -165,12 +165,12 @@ def _coefficient(segment: Node, values: Codes, name: str) -> Node:
     return segment.lookup(tuple(values.tolist())).named(name)
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=8)
 def _region(spec: UnitSpec, kind: str, guard_bits: int) -> Region:
     return Region.of(Folding(spec, kind, guard_bits))
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=64)
 def _fitted(spec: UnitSpec, shape: Shape) -> Segments | None:
     """Coefficients of all segments; none where some segment has no solution."""
     region = _region(spec, shape.folding, shape.guard_bits)

@@ -30,6 +30,8 @@ NAME = "quadratic"
 MAX_SHIFT = 48
 _OFFSETS = (0, 1, -1)
 _REACH = 1 << 14
+_BLOCK = 1 << 16
+_INT64_BITS = 61
 
 
 @dataclass(frozen=True)
@@ -174,15 +176,18 @@ def _with_constant(formula: Formula, codes: Codes, low: Codes, high: Codes) -> F
     largest = int(max(abs(codes[0] - formula.origin), abs(codes[-1] - formula.origin)))
     bits = max(abs(formula.a) * largest**2, abs(formula.b) * largest).bit_length()
     reach = max(int(abs(low).max()), int(abs(high).max())).bit_length() + formula.shift
-    if max(bits, reach) > 61:
-        codes, low, high = (values.astype(object) for values in (codes, low, high))
-    raw = dataclasses.replace(formula, shift=0).values(codes)
-    bottom = ((low << formula.shift) - raw).max()
-    top = (((high + 1) << formula.shift) - 1 - raw).min()
-    if bottom > top:
-        return None
-    constant = int(roundest(np.array([int(bottom)]), np.array([int(top)]))[0])
-    return dataclasses.replace(formula, c=constant)
+    kind = np.dtype(object if max(bits, reach) > _INT64_BITS else np.int64)
+    unshifted = dataclasses.replace(formula, shift=0)
+    bottom, top = -math.inf, math.inf
+    for start in range(0, codes.size, _BLOCK):
+        block = slice(start, start + _BLOCK)
+        x, least, most = (values[block].astype(kind) for values in (codes, low, high))
+        raw = unshifted.values(x)
+        bottom = max(bottom, int(((least << formula.shift) - raw).max()))
+        top = min(top, int((((most + 1) << formula.shift) - 1 - raw).min()))
+        if bottom > top:
+            return None
+    return dataclasses.replace(formula, c=int(roundest(np.array([bottom]), np.array([top]))[0]))
 
 
 def _exact_formula(spec: UnitSpec, piece: _Piece) -> Formula:

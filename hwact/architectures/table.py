@@ -12,11 +12,14 @@ from hwact.datapath import Datapath
 
 NAME = "table"
 
+MAX_ADDRESS_BITS = 16
+
 
 def candidates(spec: UnitSpec) -> Iterator[Parameters]:
-    """The parameters with which a table is possible."""
-    for folding in foldings(_correct(spec), max(0, -spec.frac_shift)):
-        yield {"folding": folding.kind}
+    """The foldings with which a table is possible; none where it would be absurdly large."""
+    if spec.input_format.width <= MAX_ADDRESS_BITS:
+        for folding in foldings(_correct(spec), max(0, -spec.frac_shift)):
+            yield {"folding": folding.kind}
 
 
 def build(spec: UnitSpec, parameters: Parameters) -> Datapath:

@@ -143,16 +143,14 @@ def _table_area(node: g.Lookup, hardware: Target) -> float:
 @lru_cache(maxsize=4096)
 def _minterm_luts(table: tuple[int, ...], lut_inputs: int) -> float:
     """Distinct leaf functions of every output bit, and the multiplexers that join them."""
-    depth = max(0, (len(table) - 1).bit_length())
+    depth = max(lut_inputs, (len(table) - 1).bit_length())
     entries = np.array(table + (table[-1],) * ((1 << depth) - len(table)))
-    leaf = 1 << min(depth, lut_inputs)
+    word = np.dtype(f"u{(1 << lut_inputs) // 8}")
     total = 0.0
-    for bit in range(max(1, int(max(entries.max(), ~entries.min())).bit_length() + 1)):
-        column = ((entries >> bit) & 1).astype(np.uint8).reshape(-1, leaf)
-        leaves = np.unique(column ^ column[:, :1], axis=0)
-        used = sum(1 for row in leaves if row.any())
-        blocks = len(np.unique(column, axis=0))
-        total += used + max(0, blocks - 1) * (1 if lut_inputs == 4 else 0.5)
+    for bit in range(int(max(entries.max(), ~entries.min())).bit_length() + 1):
+        leaves = np.unique(np.packbits((entries >> bit & 1).astype(np.bool_), bitorder="little").view(word))
+        functions = np.unique(np.where(leaves & 1, ~leaves, leaves))  # a complement is free
+        total += np.count_nonzero(functions) + (leaves.size - 1) * (1 if lut_inputs == 4 else 0.5)
     return total
 
 
