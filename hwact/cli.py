@@ -85,8 +85,12 @@ def _unit_options(wrapped: Command) -> Command:
         click.option("--width", type=int, help="Bits; stands for SQ4.(width-4) in and out."),
         click.option("--input-format", metavar="FORMAT", help="Such as SQ4.12, UQ0.8 or ap_fixed<16,4>."),
         click.option("--output-format", metavar="FORMAT", help="The input format unless given."),
-        click.option("--rounding", default="half_up", show_default=True, help=f"One of {', '.join(Rounding)}."),
-        click.option("--overflow", default="saturate", show_default=True, help=f"One of {', '.join(Overflow)}."),
+        click.option(
+            "--rounding", default="half_up", show_default=True, help=f"One of {', '.join(Rounding)}."
+        ),
+        click.option(
+            "--overflow", default="saturate", show_default=True, help=f"One of {', '.join(Overflow)}."
+        ),
         click.option("--accuracy", help="correct, faithful or max_ulp=N."),
         click.option("--architecture", default="auto", show_default=True, help="auto, or one to search."),
         click.option("--target", default="xc7", show_default=True, help=f"One of {', '.join(TARGETS)}."),
@@ -160,7 +164,9 @@ def generate(names: tuple[str, ...], out: Path, as_json: bool, **options: Any) -
     if options["expression"] and not options["name"]:
         raise ArgumentError("an expression must be given a name, not none; add --name")
     if options["name"] and len(wanted) > 1:
-        raise ArgumentError(f"a name must be given to one unit, not {len(wanted)!r}; generate them one by one")
+        raise ArgumentError(
+            f"a name must be given to one unit, not {len(wanted)!r}; generate them one by one"
+        )
     units = [_build(function, options) for function in wanted]
     manifests = [unit.manifest() for unit in units]
     folders = [unit.write(out) for unit in units]
@@ -200,9 +206,11 @@ def eval_(
     Put -- before negative numbers.
     """
     if options["expression"] and function is not None:
-        function, numbers = None, (function, *numbers)
+        numbers, function = (function, *numbers), None
     if bool(numbers) == (source is not None):
-        raise ArgumentError(f"numbers or --input must be given, one of the two, not {numbers!r} and {source!r}")
+        raise ArgumentError(
+            f"numbers or --input must be given, one of the two, not {numbers!r} and {source!r}"
+        )
     if output is not None and source is None:
         raise ArgumentError(f"--output must come with --input, not {str(output)!r} alone")
     unit = _build(function, options)

@@ -46,7 +46,9 @@ class Design:
         datapath = architectures.get(architecture).build(spec, parameters)
         design = cls(spec, architecture, parameters, datapath)
         if not spec.permits(design.codes):
-            raise Infeasible(f"the design must be {spec.accuracy}, not {design.accuracy.max_error_ulp!r} ulp off")
+            raise Infeasible(
+                f"the design must be {spec.accuracy}, not {design.accuracy.max_error_ulp!r} ulp off"
+            )
         return design
 
     @cached_property

@@ -135,10 +135,14 @@ def load(source: Path) -> Array:
     try:
         array = np.load(source, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
-        raise ArgumentError(f"the input must be an .npy file of numbers, not {str(source)!r}: {error}") from None
+        raise ArgumentError(
+            f"the input must be an .npy file of numbers, not {str(source)!r}: {error}"
+        ) from None
     if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiu":
         kind = getattr(array, "dtype", type(array).__name__)
-        raise ArgumentError(f"the input must be an .npy array of floats or integers, not one of {str(kind)!r}")
+        raise ArgumentError(
+            f"the input must be an .npy array of floats or integers, not one of {str(kind)!r}"
+        )
     return array
 
 
@@ -154,7 +158,9 @@ def _save(output: Path, array: Array) -> None:
             os.unlink(temporary)
             raise
     except OSError as error:
-        raise ArgumentError(f"the output must be a file that can be written, not {str(output)!r}: {error}") from None
+        raise ArgumentError(
+            f"the output must be a file that can be written, not {str(output)!r}: {error}"
+        ) from None
 
 
 def _error_of(unit: Unit, codes: Array) -> dict[str, float]:

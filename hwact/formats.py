@@ -186,7 +186,8 @@ class Format:
         if not np.isfinite(floats).all():
             bad = float(floats[~np.isfinite(floats)].flat[0])
             raise FormatError(f"values must be finite, not {bad!r}; replace NaN and infinities first")
-        scaled = np.ldexp(floats, self.frac_bits)
+        with np.errstate(over="ignore"):  # an infinity is clipped, or refused, below
+            scaled = np.ldexp(floats, self.frac_bits)
         if overflow is Overflow.SATURATE:
             scaled = np.clip(scaled, float(self.min_code) - 1, float(self.max_code) + 1)
         elif np.abs(scaled).max(initial=0) >= 2.0**62:

@@ -10,10 +10,9 @@ from amaranth.hdl import Cat, Const, Module, Shape, Signal, Value, signed, unsig
 from amaranth.lib import stream
 from amaranth.lib.wiring import Component, In, Out, Signature
 
-from hwact.datapath.rtl import Pipeline, resized
+from hwact.datapath.rtl import Pipeline, Table, resized
 from hwact.datapath.schedule import Schedule
 from hwact.formats import Format
-
 
 PORT_MEANINGS: Mapping[str, tuple[str, str]] = {
     "clk": ("input", "clock; everything happens on its rising edge"),
@@ -46,17 +45,19 @@ class UnitComponent(Component):
     ----------
     clocked_ports, data_ports : mapping of str to str
         Names of the Verilog ports, in order, to the names of Amaranth's signals.
-    tables : dict of str to list of int
-        Words of the read-only tables, by signal name; filled by elaboration.
+    tables : dict of str to Table
+        Read-only tables by signal name; filled by elaboration.
     """
 
-    clocked_ports: Mapping[str, str]
-    data_ports: Mapping[str, str]
+    clocked_ports: ClassVar[Mapping[str, str]]
+    data_ports: ClassVar[Mapping[str, str]]
 
-    def __init__(self, schedule: Schedule, input_format: Format, output_format: Format, lanes: int = 1) -> None:
+    def __init__(
+        self, schedule: Schedule, input_format: Format, output_format: Format, lanes: int = 1
+    ) -> None:
         self.schedule = schedule
         self.input_format, self.output_format, self.lanes = input_format, output_format, lanes
-        self.tables: dict[str, list[int]] = {}
+        self.tables: dict[str, Table] = {}
         super().__init__(self._signature())
 
     @classmethod
@@ -97,8 +98,8 @@ class StreamUnit(UnitComponent):
         ``schedule.latency`` cycles after its input when not stalled; one word a cycle.
     """
 
-    clocked_ports: ClassVar = {"clk": "clk", "rst": "rst"}
-    data_ports: ClassVar = {
+    clocked_ports: ClassVar[Mapping[str, str]] = {"clk": "clk", "rst": "rst"}
+    data_ports: ClassVar[Mapping[str, str]] = {
         "i_data": "i__payload",
         "i_valid": "i__valid",
         "i_ready": "i__ready",
@@ -143,8 +144,8 @@ class BareUnit(UnitComponent):
         Clock enable; everything holds while it is low. There is none when the latency is 0.
     """
 
-    clocked_ports: ClassVar = {"clk": "clk", "ce": "ce"}
-    data_ports: ClassVar = {"x": "x", "y": "y"}
+    clocked_ports: ClassVar[Mapping[str, str]] = {"clk": "clk", "ce": "ce"}
+    data_ports: ClassVar[Mapping[str, str]] = {"x": "x", "y": "y"}
 
     def _signature(self) -> Signature:
         enable = {"ce": In(1)} if self.schedule.latency else {}

@@ -16,7 +16,7 @@ error bound in integer arithmetic. The values come from, in this order:
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
@@ -62,6 +62,8 @@ class ExactValues:
         ``floor(value * 2**guard_bits)``.
     inexact : bool array
         Whether the value lies above that floor.
+    negative : bool array
+        With ``wrap``, whether the value was below 0 before it wrapped; else all false.
     guard_bits : int
     output_format : Format
     overflow : Overflow
@@ -69,13 +71,18 @@ class ExactValues:
 
     floor: Codes
     inexact: Booleans
+    negative: Booleans
     guard_bits: int
     output_format: Format
     overflow: Overflow
 
     def rounded(self, rounding: Rounding) -> Codes:
         """The correctly rounded codes."""
-        sticky = (self.floor << 1) | self.inexact
+        floor = self.floor
+        if self.overflow is Overflow.WRAP:  # towards or away from zero asks for the sign before wrapping
+            span = 1 << (self.output_format.width + self.guard_bits)
+            floor = floor + span * (~self.negative & (floor < 0)) - span * (self.negative & (floor >= 0))
+        sticky = (floor << 1) | self.inexact
         return self.output_format.fit(round_shift(sticky, self.guard_bits + 1, rounding), self.overflow)
 
     def allowed(self) -> tuple[Codes, Codes]:
@@ -153,7 +160,9 @@ def _values(
     if isinstance(function, str):
         function = functions.get(function, gradient=gradient, **parameters)
     elif parameters or gradient:
-        raise ArgumentError(f"parameters must come with a function's name, not with {function.name!r} already bound")
+        raise ArgumentError(
+            f"parameters must come with a function's name, not with {function.name!r} already bound"
+        )
     formats = Format.parse(input_format), Format.parse(output_format)
     return exact_values(function, *formats, member(Overflow, "overflow", overflow))
 
@@ -178,9 +187,14 @@ def exact_values(
     ArgumentError
         A format is too wide, or the function has no finite value at some code.
     """
-    for name, given, limit in (("input", input_format, MAX_INPUT_WIDTH), ("output", output_format, MAX_OUTPUT_WIDTH)):
+    for name, given, limit in (
+        ("input", input_format, MAX_INPUT_WIDTH),
+        ("output", output_format, MAX_OUTPUT_WIDTH),
+    ):
         if given.width > limit:
-            raise ArgumentError(f"the {name} format must have at most {limit} bits, not {given.width!r} ({given})")
+            raise ArgumentError(
+                f"the {name} format must have at most {limit} bits, not {given.width!r} ({given})"
+            )
     guard_bits = min(GUARD_BITS, _INT64_BITS - 1 - output_format.width)
     work = _Evaluation(function, input_format, output_format, overflow, guard_bits)
     with flint.ctx.workprec(_PRECISION):
@@ -189,16 +203,21 @@ def exact_values(
             work.direct(0, work.floor.size) if method == "direct" else work.run()
         finally:
             flint.ctx.cap = saved
-    work.floor.setflags(write=False)
-    work.inexact.setflags(write=False)
-    return ExactValues(work.floor, work.inexact, guard_bits, output_format, overflow)
+    for array in (work.floor, work.inexact, work.negative):
+        array.setflags(write=False)
+    return ExactValues(work.floor, work.inexact, work.negative, guard_bits, output_format, overflow)
 
 
 class _Evaluation:
     """Fills the exact values of one function; positions count from the most negative code."""
 
     def __init__(
-        self, function: FunctionSpec, input_format: Format, output_format: Format, overflow: Overflow, guard_bits: int
+        self,
+        function: FunctionSpec,
+        input_format: Format,
+        output_format: Format,
+        overflow: Overflow,
+        guard_bits: int,
     ) -> None:
         self.function, self.input_format = function, input_format
         self.scale_bits = output_format.frac_bits + guard_bits
@@ -206,7 +225,8 @@ class _Evaluation:
         self.span = 1 << (output_format.width + guard_bits)
         self.wraps = overflow is Overflow.WRAP
         size = 1 << input_format.width
-        self.floor, self.inexact = np.zeros(size, np.int64), np.zeros(size, np.bool_)
+        self.floor = np.zeros(size, np.int64)
+        self.inexact, self.negative = np.zeros(size, np.bool_), np.zeros(size, np.bool_)
 
     def x(self, position: int) -> Fraction:
         """The input value at a position."""
@@ -240,18 +260,23 @@ class _Evaluation:
     def _store(self, position: int, floor: int, inexact: bool) -> None:
         """One value, clamped or wrapped."""
         if self.wraps:
+            self.negative[position] = floor < 0
             floor = (floor - self.low) % self.span + self.low
         elif not self.low <= floor < self.high:
             floor, inexact = min(max(floor, self.low), self.high), False
         self.floor[position], self.inexact[position] = floor, inexact
 
-    def _store_block(self, start: int, floor: npt.NDArray[Any], inexact: npt.NDArray[Any]) -> None:
-        """Values from a position on."""
+    def _store_block(
+        self, start: int, floor: npt.NDArray[Any], inexact: npt.NDArray[Any], base: int = 0
+    ) -> None:
+        """Values from a position on; ``floor`` counts from ``base``, which only fits when it is wrapped."""
         where = slice(start, start + floor.size)
         if self.wraps:
-            self.floor[where] = (floor - self.low) % self.span + self.low
+            self.negative[where] = floor < -base
+            self.floor[where] = (floor + (base - self.low) % self.span) % self.span + self.low
             self.inexact[where] = inexact
         else:
+            floor = floor + base
             self.floor[where] = np.clip(floor, self.low, self.high)
             self.inexact[where] = inexact & (self.low <= floor) & (floor < self.high)
 
@@ -276,7 +301,8 @@ class _Evaluation:
 
     def _not_finite(self, position: int) -> ArgumentError:
         return ArgumentError(
-            f"{self.function.name} must have a finite value at every input, not at x = {float(self.x(position))!r}; "
+            f"{self.function.name} must have a finite value at every input, "
+            f"not at x = {float(self.x(position))!r}; "
             "choose a function or an input format without that point"
         )
 
@@ -288,7 +314,10 @@ class _Evaluation:
                 return
             if self._taylor(expression, start, end):
                 return
-        except (UndecidedError, ValueError):  # ValueError: flint cannot divide by a series that may start at 0
+        except (
+            UndecidedError,
+            ValueError,
+        ):  # ValueError: flint cannot divide by a series that may start at 0
             pass
         if end - start <= _SMALLEST_BLOCK:
             self.direct(start, end)
@@ -311,7 +340,9 @@ class _Evaluation:
     def _tail(self, expression: Expr, ball: Any, start: int, end: int) -> bool:
         """A polynomial of integers, and a rest of known sign below the last guard bit."""
         polynomial, rest = tail(expression, ball)
-        scaled = [c * self.input_format.ulp**i * Fraction(2) ** self.scale_bits for i, c in enumerate(polynomial)]
+        scaled = [
+            c * self.input_format.ulp**i * Fraction(2) ** self.scale_bits for i, c in enumerate(polynomial)
+        ]
         if any(c.denominator != 1 for c in scaled):
             return False
         sign = sign_of(rest, ball)
@@ -338,14 +369,13 @@ class _Evaluation:
         coefficients = [scaled[0] - whole, *scaled[1:]]
         floats = [float(c.mid()) for c in coefficients]
         size = sum(map(abs, floats))
-        if abs(whole) + size >= 2.0 ** (_INT64_BITS - 1) and not self.wraps or size >= 2.0**52:
+        if (abs(whole) + size >= 2.0 ** (_INT64_BITS - 1) and not self.wraps) or size >= 2.0**52:
             return False
         error = bound + sum(float(c.rad()) for c in coefficients) + (2 * _TERMS + 4) * _ROUNDOFF * size
         t = (np.arange(start, end) - centre) / float(radius)
-        value = _horner_floats(floats, t)
+        value = _horner(floats, t)
         below, above = np.floor(value - error), np.floor(value + error)
-        offset = (whole - self.low) % self.span + self.low if self.wraps else whole
-        self._store_block(start, below.astype(np.int64) + offset, np.ones(end - start, np.bool_))
+        self._store_block(start, below.astype(np.int64), np.ones(end - start, np.bool_), whole)
         open_ = (below != above) | (value - error <= below)
         for position in np.flatnonzero(open_):
             self._direct_one(expression, start + int(position))
@@ -356,7 +386,9 @@ class _Evaluation:
         pieces = self.function.pieces()
         bounds = [self._positions(piece) for piece in pieces]
         for position in range(start, end):
-            piece = next(p for p, (first, last) in zip(pieces, bounds, strict=True) if first <= position < last)
+            piece = next(
+                p for p, (first, last) in zip(pieces, bounds, strict=True) if first <= position < last
+            )
             self._direct_one(piece.expression, position)
 
     def _direct_one(self, expression: Expr, position: int) -> None:
@@ -406,15 +438,8 @@ def _scaled(value: Any, bits: int) -> Any:
     return value * arb(2) ** bits
 
 
-def _horner(coefficients: list[int], x: npt.NDArray[Any]) -> npt.NDArray[Any]:
+def _horner(coefficients: Sequence[float], x: npt.NDArray[Any]) -> npt.NDArray[Any]:
     result = np.full_like(x, coefficients[-1])
     for coefficient in reversed(coefficients[:-1]):
         result = result * x + coefficient
-    return result
-
-
-def _horner_floats(coefficients: list[float], t: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    result = np.full_like(t, coefficients[-1])
-    for coefficient in reversed(coefficients[:-1]):
-        result = result * t + coefficient
     return result

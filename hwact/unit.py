@@ -167,7 +167,9 @@ class Unit:
             "lanes": self.lanes,
             "latency": self.latency,
             "initiation_interval": 1,
-            "ports": port_records(self.interface, self.latency, spec.input_format, spec.output_format, self.lanes),
+            "ports": port_records(
+                self.interface, self.latency, spec.input_format, spec.output_format, self.lanes
+            ),
             "accuracy": report.as_dict(),
             "golden_sha256": self.golden_sha256,
             "hwact_version": version("hwact"),
@@ -299,7 +301,11 @@ def from_manifest(manifest: Mapping[str, Any]) -> Unit:
 
 
 def _function(
-    function: str | None, expression: str | None, name: str | None, gradient: bool, parameters: Mapping[str, object]
+    function: str | None,
+    expression: str | None,
+    name: str | None,
+    gradient: bool,
+    parameters: Mapping[str, object],
 ) -> FunctionSpec:
     if (function is None) == (expression is None):
         raise ArgumentError(
@@ -309,7 +315,9 @@ def _function(
         assert function is not None
         return functions.get(function, gradient=gradient, **parameters)
     if parameters:
-        raise ArgumentError(f"an expression takes no parameters, not {sorted(parameters)!r}; write them into it")
+        raise ArgumentError(
+            f"an expression takes no parameters, not {sorted(parameters)!r}; write them into it"
+        )
     spec = functions.from_expression(expression, naming.checked(name) if name else None)
     return spec.gradient() if gradient else spec
 
@@ -318,7 +326,9 @@ def _formats(
     width: int | None, input_format: str | Format | None, output_format: str | Format | None
 ) -> tuple[Format, Format]:
     if input_format is None and width is None:
-        raise ArgumentError("a width or an input format must be given, not neither; say width=16, for example")
+        raise ArgumentError(
+            "a width or an input format must be given, not neither; say width=16, for example"
+        )
     given = Format.of_width(width) if width is not None else None
     first = Format.parse(input_format) if input_format is not None else given
     assert first is not None

@@ -80,7 +80,7 @@ def note_latency(record: Record) -> None:
         seen = (late for late in range(-claimed, LONG_HOLD) if matches(got, due, late))
         record.latencies.update(claimed + late for late in seen)
     if record.latencies and claimed not in record.latencies:
-        record.fail(f"latency must be {claimed} enabled edges, not {min(record.latencies)}")
+        record.fail(f"latency must be {claimed} enabled edges, not {min(record.latencies)}", keep=True)
 
 
 def matches(got: list[int], due: list[int], late: int) -> bool:

@@ -8,12 +8,15 @@ register sees, so there is no race in any simulator, and a cycle costs two wake-
 
 from __future__ import annotations
 
+from typing import Any, TypeAlias
+
 from cocotb.handle import HierarchyObject, LogicArrayObject, LogicObject, PackedObject
 from cocotb.triggers import Timer
 
 from sim.record import Broken, Record
 
-Signal = LogicObject | LogicArrayObject | PackedObject
+Signal: TypeAlias = LogicObject | LogicArrayObject | PackedObject[Any]
+SIGNALS = (LogicObject, LogicArrayObject, PackedObject)
 
 LEVELS = (0, 1)
 LOW, HIGH = LEVELS
@@ -24,7 +27,7 @@ def port(dut: HierarchyObject, name: str, width: int = 1) -> Signal:
     handle = getattr(dut, name, None)
     if handle is None:
         raise Broken(f"the module must have a port {name} ({width} bits), but has none of that name")
-    if not isinstance(handle, Signal) or len(handle) != width:
+    if not isinstance(handle, SIGNALS) or len(handle) != width:
         raise Broken(f"port {name} must have {width} bits, not {len(handle)}")
     return handle
 
@@ -40,8 +43,7 @@ def read(handle: Signal) -> int:
     try:
         return int(value)
     except ValueError:
-        name = handle._name  # noqa: SLF001 - documented for users, like all of a handle's `_` names
-        raise Broken(f"{name} must have no X or Z bits, not {value}") from None
+        raise Broken(f"{handle._name} must have no X or Z bits, not {value}") from None
 
 
 class Clock:

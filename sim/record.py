@@ -40,10 +40,10 @@ class Record:
         self.cycle = 0
         self._started = time.perf_counter()
 
-    def fail(self, text: str) -> None:
-        """Note one failure."""
+    def fail(self, text: str, *, keep: bool = False) -> None:
+        """Note one failure; one to `keep` is told however many came before it."""
         self.failure_count += 1
-        if len(self.failures) < MAX_FAILURES:
+        if keep or len(self.failures) < MAX_FAILURES:
             self.failures.append(f"cycle {self.cycle}: {text}")
 
     def receive(self, got: int) -> None:
@@ -67,7 +67,7 @@ class Record:
     def finish(self) -> None:
         """Compare the counts, write the phase's files, and raise when anything was wrong."""
         if len(self.received) != len(self.expected):
-            self.fail(f"{len(self.expected)} words must come out, not {len(self.received)}")
+            self.fail(f"{len(self.expected)} words must come out, not {len(self.received)}", keep=True)
         base = Path(self.settings.results) / self.phase.name
         numbers = unpack(self.received, self.settings.output.width, self.settings.lanes)
         np.save(base.with_suffix(".npy"), np.array(numbers, dtype=np.uint64))
@@ -96,5 +96,5 @@ async def conduct(
     try:
         await run(dut, record)
     except Broken as broken:
-        record.fail(str(broken))
+        record.fail(str(broken), keep=True)
     record.finish()

@@ -35,6 +35,7 @@ LEVELS = {
     "hwact.unit": 6,
     "hwact.bundle": 6,
     "hwact.sim": 6,
+    "hwact.evaluation": 7,
     "hwact.verify": 7,
     "hwact.synth": 7,
     "hwact.compare": 8,

@@ -36,8 +36,10 @@ class Architecture(Protocol):
 @cache
 def catalogue() -> dict[str, Architecture]:
     """All architectures by name."""
-    modules = (importlib.import_module(f"{__name__}.{found.name}") for found in pkgutil.iter_modules(__path__))
-    return {module.NAME: module for module in modules if hasattr(module, "NAME")}  # type: ignore[misc]
+    modules = (
+        importlib.import_module(f"{__name__}.{found.name}") for found in pkgutil.iter_modules(__path__)
+    )
+    return {module.NAME: module for module in modules if hasattr(module, "NAME")}
 
 
 def get(name: str) -> Architecture:

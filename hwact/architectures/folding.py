@@ -27,9 +27,10 @@ from functools import cached_property
 import numpy as np
 
 from hwact.architectures.problem import Infeasible, UnitSpec
-from hwact.datapath import Node
+from hwact.datapath import Input, Node
 from hwact.datapath.graph import as_node
 from hwact.formats import Codes
+from hwact.functions.shape import Symmetry
 
 KINDS = ("plain", "based", "magnitude", "complement")
 
@@ -65,9 +66,9 @@ class Folding:
             raise self._unfit("an input of at least 2 bits")
         if self.odd and (self._symmetry.slope or (self._symmetry.offset * self._one).denominator != 1):
             raise self._unfit("a function whose centre is a code")
-        if not {*self.slopes} <= {0, 1} or (self.kind == "based" and self.slopes == (0, 0)):
+        if not {*self.slopes} <= {0, 1} or (self.kind == "based" and not any(self.slopes)):
             raise self._unfit("asymptotes of slope 0 or 1")
-        if self._base_shift < 0 and self.slopes != (0, 0):
+        if self._base_shift < 0 and any(self.slopes):
             raise self._unfit(f"at least {-self.spec.frac_shift} guard bits")
 
     def _unfit(self, requirement: str) -> Infeasible:
@@ -88,8 +89,10 @@ class Folding:
         return self.folded and self._symmetry.sign < 0
 
     @property
-    def _symmetry(self):  # type: ignore[no-untyped-def]
-        return self.spec.function.symmetry
+    def _symmetry(self) -> Symmetry:
+        symmetry = self.spec.function.symmetry
+        assert symmetry is not None
+        return symmetry
 
     @cached_property
     def slopes(self) -> tuple[Fraction, Fraction]:
@@ -140,7 +143,9 @@ class Folding:
             mirrored = (self._centre - mirrored[1], self._centre - mirrored[0])
         if self.kind == "magnitude":  # |x| of the most negative code has no address: it shares the last one
             mirrored = _from_one(mirrored[0], np.maximum), _from_one(mirrored[1], np.minimum)
-        return _tightened(low[half:], mirrored[0], np.maximum), _tightened(high[half:], mirrored[1], np.minimum)
+        return _tightened(low[half:], mirrored[0], np.maximum), _tightened(
+            high[half:], mirrored[1], np.minimum
+        )
 
     def targets(self, resolution: int) -> Codes:
         """The exact ``D`` for every address, in units of ``2**-resolution`` ulp.
@@ -244,7 +249,7 @@ class Region:
     def _from_zero(self) -> bool:
         return self.folding.folded or not self.folding.spec.input_format.signed
 
-    def build(self, core: Callable[[Node], Node]) -> tuple[Node, Node]:
+    def build(self, core: Callable[[Node], Node]) -> tuple[Input, Node]:
         """The whole unit around a core: the input node and the result before saturation.
 
         Parameters

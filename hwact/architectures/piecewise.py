@@ -71,12 +71,12 @@ class Shape:
         return (distance * distance) >> self.square_bits
 
     def offsets(self) -> Codes:
-        """v for every address of a segment, shape (2**segment_bits,)."""
+        """V for every address of a segment, shape (2**segment_bits,)."""
         size = 1 << self.segment_bits
         return np.arange(size, dtype=np.int64) - size // 2
 
     def square_of_offsets(self) -> Codes:
-        """q for every address of a segment, shape (2**segment_bits,)."""
+        """Q for every address of a segment, shape (2**segment_bits,)."""
         top = self.offsets() >> (self.segment_bits - self.square_bits)
         return self.squares()[np.where(top < 0, ~top, top)]
 
@@ -106,7 +106,14 @@ def candidates(spec: UnitSpec) -> Iterator[Parameters]:
 def _feasible(spec: UnitSpec, kind: str, degree: int, segment_bits: int) -> Iterator[Shape]:
     """The shapes with the fewest guard bits for a segment length."""
     lowest = max(1, -spec.frac_shift)
-    most = Shape(kind, lowest + MAX_GUARD_BITS - 1, degree, segment_bits, segment_bits + 2, min(segment_bits, 9) * (degree == 2))
+    most = Shape(
+        kind,
+        lowest + MAX_GUARD_BITS - 1,
+        degree,
+        segment_bits,
+        segment_bits + 2,
+        min(segment_bits, 9) * (degree == 2),
+    )
     if _fitted(spec, most) is None:
         return
     squares = sorted({min(segment_bits, bits) for bits in (4, 5, 6, 8)}) if degree == 2 else [0]
@@ -134,14 +141,18 @@ def build(spec: UnitSpec, parameters: Parameters) -> Datapath:
             f"polynomial segments must be {spec.accuracy} on all codes, not so with {dict(parameters)!r}; "
             "choose shorter segments or more guard bits"
         )
-    x, y = _region(spec, shape.folding, shape.guard_bits).build(lambda address: _core(shape, segments, address))
+    x, y = _region(spec, shape.folding, shape.guard_bits).build(
+        lambda address: _core(shape, segments, address)
+    )
     return spec.finish(x, y)
 
 
 def _core(shape: Shape, segments: Segments, address: Node) -> Node:
     length = shape.segment_bits
     count = segments.c0.size
-    segment = address.bits(length, (count - 1).bit_length()).named("segment") if count > 1 else address >> length
+    segment = (
+        address.bits(length, (count - 1).bit_length()).named("segment") if count > 1 else address >> length
+    )
     top = ~address.bits(length - 1, 1).bits(0, 1, signed=True)
     v = top.concat(address.bits(0, length - 1), length - 1) if length > 1 else top
     v = v.named("v")

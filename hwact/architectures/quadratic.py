@@ -61,7 +61,9 @@ class Formula:
         if self.a:
             quadratic = times(square(s), self.a)
             total = quadratic if not self.b and not self.c else quadratic + total
-        return total.round_shift(self.shift, self.rounding) if self.rounding != "floor" else total >> self.shift
+        return (
+            total.round_shift(self.shift, self.rounding) if self.rounding != "floor" else total >> self.shift
+        )
 
 
 def _offset_code(x: Node, origin: int, first: int, last: int) -> Node:
@@ -118,7 +120,11 @@ def _polynomial_pieces(spec: UnitSpec) -> list[_Piece]:
     result = []
     for piece in pieces:
         first = low if piece.low is None else _first_code(piece.low / spec.input_format.ulp, piece.owns_low)
-        last = high if piece.high is None else _first_code(piece.high / spec.input_format.ulp, not piece.owns_high) - 1
+        last = (
+            high
+            if piece.high is None
+            else _first_code(piece.high / spec.input_format.ulp, not piece.owns_high) - 1
+        )
         first, last = max(first, low), min(last, high)
         if first <= last:
             result.append(_Piece(first, last, _in_codes(spec, piece.coefficients)))
@@ -140,7 +146,9 @@ def _formula(spec: UnitSpec, piece: _Piece) -> Formula:
     """The formula with the smallest shift that holds on every code of its piece."""
     low, high = (bound[_indices(spec, piece.first, piece.last)] for bound in spec.unclamped())
     codes = np.arange(piece.first, piece.last + 1, dtype=np.int64)
-    sample = np.unique(np.concatenate((np.arange(0, codes.size, max(1, codes.size // 512)), [codes.size - 1])))
+    sample = np.unique(
+        np.concatenate((np.arange(0, codes.size, max(1, codes.size // 512)), [codes.size - 1]))
+    )
     for shift in range(MAX_SHIFT):
         for origin in _origins(piece):
             for candidate in _rounded_coefficients(piece, origin, shift):

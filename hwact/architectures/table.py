@@ -31,7 +31,9 @@ def build(spec: UnitSpec, parameters: Parameters) -> Datapath:
         ``folding``: a kind of :mod:`hwact.architectures.folding`.
     """
     correct = _correct(spec)
-    region = Region.of(Folding(correct, str(parameters["folding"]), _guard_bits(correct, str(parameters["folding"]))))
+    region = Region.of(
+        Folding(correct, str(parameters["folding"]), _guard_bits(correct, str(parameters["folding"])))
+    )
     if (region.low > region.high).any():
         raise Infeasible(f"the function must fold exactly, not by {parameters['folding']!r}; choose plain")
     values = tuple(roundest(region.low, region.high).tolist())

@@ -67,7 +67,9 @@ class Node:
     @property
     def width(self) -> int:
         """Bits of the smallest two's complement (or unsigned) register that holds the range; at least 1."""
-        return max(1, max(self.high.bit_length(), (~self.low).bit_length() if self.signed else 0) + self.signed)
+        return max(
+            1, max(self.high.bit_length(), (~self.low).bit_length() if self.signed else 0) + self.signed
+        )
 
     def named(self, name: str) -> Self:
         """The same operation under a signal name."""
@@ -111,15 +113,15 @@ class Node:
             low, high = inner
         return Bits(a=self, offset=offset, count=width, low=low, high=high)
 
-    def less_than(self, other: Node | int) -> Node:
+    def less_than(self, other: Node | int) -> Compare:
         """1 where ``self < other``, else 0."""
         return Compare(a=self, b=as_node(other), relation=Relation.LESS, low=0, high=1)
 
-    def at_least(self, other: Node | int) -> Node:
+    def at_least(self, other: Node | int) -> Compare:
         """1 where ``self >= other``, else 0."""
         return Compare(a=self, b=as_node(other), relation=Relation.AT_LEAST, low=0, high=1)
 
-    def equal_to(self, other: Node | int) -> Node:
+    def equal_to(self, other: Node | int) -> Compare:
         """1 where ``self == other``, else 0."""
         return Compare(a=self, b=as_node(other), relation=Relation.EQUAL, low=0, high=1)
 
@@ -129,13 +131,19 @@ class Node:
             raise ArgumentError(f"a select condition must have the range 0..1, not {(self.low, self.high)!r}")
         one, zero = as_node(if_one), as_node(if_zero)
         return Select(
-            condition=self, if_one=one, if_zero=zero, low=min(one.low, zero.low), high=max(one.high, zero.high)
+            condition=self,
+            if_one=one,
+            if_zero=zero,
+            low=min(one.low, zero.low),
+            high=max(one.high, zero.high),
         )
 
     def concat(self, lower: Node, width: int) -> Node:
         """``self * 2**width + lower`` as wiring; ``lower`` must lie in ``0..2**width - 1``."""
         if lower.low < 0 or lower.high >= 1 << width:
-            raise ArgumentError(f"the lower part must be in 0..2**{width} - 1, not {(lower.low, lower.high)!r}")
+            raise ArgumentError(
+                f"the lower part must be in 0..2**{width} - 1, not {(lower.low, lower.high)!r}"
+            )
         low, high = (self.low << width) + lower.low, (self.high << width) + lower.high
         return Concat(upper=self, lower=lower, lower_width=width, low=low, high=high)
 
@@ -146,6 +154,8 @@ class Node:
                 f"a table address must be in 0..{len(table) - 1}, not {(self.low, self.high)!r}"
             )
         used = table[self.low : self.high + 1]
+        if len(set(used)) == 1:
+            return as_node(used[0])
         return Lookup(address=self, table=table, low=min(used), high=max(used))
 
     def saturate(self, low: int, high: int) -> Node:

@@ -9,13 +9,27 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from typing import NamedTuple, Protocol
 
-from amaranth.hdl import Cat, Const, Module, Mux, Shape, Signal, Value, signed, unsigned
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib.memory import Memory
 
 from hwact.datapath import graph as g
 from hwact.datapath.schedule import Schedule
 from hwact.formats import Rounding
+
+
+class Extended(Protocol):
+    """The bits of an operand, extended or cut to a width; the node's own unless given."""
+
+    def __call__(self, operand: g.Node, width: int = ...) -> Value: ...
+
+
+class Table(NamedTuple):
+    """A read-only table: the width of its words in bits, and the words as bits, from address 0."""
+
+    width: int
+    words: tuple[int, ...]
 
 
 class Pipeline:
@@ -38,13 +52,13 @@ class Pipeline:
     ----------
     y : Value
         The output code, ``schedule.latency`` ranks after its input.
-    tables : dict of str to list of int
-        The words of every read-only table, by the name of its signal.
+    tables : dict of str to Table
+        The read-only tables, by the names of their signals.
     """
 
     def __init__(self, m: Module, schedule: Schedule, x: Value, enable: Value, prefix: str = "") -> None:
         self.schedule = schedule
-        self.tables: dict[str, list[int]] = {}
+        self.tables: dict[str, Table] = {}
         self._x, self._enable, self._prefix = x, enable, prefix
         self._names = signal_names(schedule.datapath)
         self._values: dict[tuple[g.Node, int], Value] = {}
@@ -117,7 +131,7 @@ class Pipeline:
                 lower = extended(node.lower, node.lower_width)
                 return Cat(lower, self._at(m, node.upper, stage))[: node.width]
             case g.Saturate():
-                return _saturated(node, extended(node.a, node.a.width))
+                return _saturated(node, extended)
             case g.Lookup():
                 return self._table(m, node, stage)
         raise AssertionError(f"no RTL for {type(node).__name__}")
@@ -141,12 +155,12 @@ class Pipeline:
 
     def _table(self, m: Module, node: g.Lookup, stage: int) -> Value:
         name, mask = self._name(node), (1 << node.width) - 1
-        words = [word & mask for word in node.table[: node.address.high + 1]]
+        words = tuple(word & mask for word in node.table[: node.address.high + 1])
         m.submodules[table_name(name)] = memory = Memory(shape=node.width, depth=len(words), init=words)
         port = memory.read_port(domain="comb")
         data = Signal(node.width, name=name)
         m.d.comb += [port.addr.eq(self._at(m, node.address, stage)), data.eq(port.data)]
-        self.tables[name] = words
+        self.tables[name] = Table(node.width, words)
         return data
 
 
@@ -174,11 +188,7 @@ def resized(value: Value, is_signed: bool, width: int) -> Value:
     return Cat(value, value[-1].replicate(missing) if is_signed else Const(0, missing))
 
 
-def _shape(width: int, is_signed: bool) -> Shape:
-    return signed(width) if is_signed else unsigned(width)
-
-
-def _compared(node: g.Compare, extended) -> Value:  # type: ignore[no-untyped-def]
+def _compared(node: g.Compare, extended: Extended) -> Value:
     is_signed = node.a.signed or node.b.signed
     width = max(operand.width + (is_signed and not operand.signed) for operand in node.operands)
     a, b = extended(node.a, width), extended(node.b, width)
@@ -191,14 +201,15 @@ def _compared(node: g.Compare, extended) -> Value:  # type: ignore[no-untyped-de
     return less if node.relation is g.Relation.LESS else ~less
 
 
-def _saturated(node: g.Saturate, a: Value) -> Value:
+def _saturated(node: g.Saturate, extended: Extended) -> Value:
     """Compare with both ends, as far as the range reaches beyond them."""
-    view = a.as_signed() if node.a.signed else a
-    result = a[: node.width]
+    result = extended(node.a)
     if node.a.high > node.maximum:
-        result = Mux(view > Const(node.maximum, _shape(len(a), node.a.signed)), _bits(node.maximum, node), result)
+        above = _compared(node.a.at_least(node.maximum + 1), extended)
+        result = Mux(above, _bits(node.maximum, node), result)
     if node.a.low < node.minimum:
-        result = Mux(view < Const(node.minimum, _shape(len(a), node.a.signed)), _bits(node.minimum, node), result)
+        below = _compared(node.a.less_than(node.minimum), extended)
+        result = Mux(below, _bits(node.minimum, node), result)
     return result
 
 

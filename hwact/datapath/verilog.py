@@ -5,14 +5,14 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 from amaranth.back import rtlil
 from amaranth.lib.wiring import Component
 from pyosys import libyosys as ys
 
-from hwact.datapath.rtl import table_name
+from hwact.datapath.rtl import Table, table_name
 
 _ARITHMETIC = ("$add", "$sub", "$mul")
 _COMPARISON = ("$lt", "$le", "$gt", "$ge", "$eq", "$ne")
@@ -27,9 +27,7 @@ _DECLARATION = re.compile(
 )
 
 
-def convert(
-    component: Component, name: str, ports: Mapping[str, str], tables: Mapping[str, Sequence[int]]
-) -> str:
+def convert(component: Component, name: str, ports: Mapping[str, str], tables: Mapping[str, Table]) -> str:
     """The Verilog of a component, as one flat module.
 
     Parameters
@@ -39,15 +37,21 @@ def convert(
         Of the Verilog module.
     ports : mapping of str to str
         Verilog port names, in order, to the names that Amaranth gives those signals.
-    tables : mapping of str to sequence of int
-        Words of the read-only tables, by signal name; filled while the component is elaborated. They become
+    tables : mapping of str to Table
+        Read-only tables by signal name; filled while the component is elaborated. They become
         ``case`` statements: Yosys would write ``initial`` blocks, which synthesis for silicon ignores.
     """
     design = ys.Design()
     with tempfile.TemporaryDirectory() as folder:
         source, result = Path(folder, "unit.il"), Path(folder, "unit.v")
         source.write_text(rtlil.convert(component, name=name, emit_src=False))
-        _run(design, f"read_rtlil {source}", "proc -noopt", "flatten -noscopeinfo", "rename -hide w:*.* w:port__*")
+        _run(
+            design,
+            f"read_rtlil {source}",
+            "proc -noopt",
+            "flatten -noscopeinfo",
+            "rename -hide w:*.* w:port__*",
+        )
         module = design.module(_identifier(name))
         _set_ports(module, ports)
         _set_tables_aside(module)
@@ -119,7 +123,7 @@ def _parameter(cell: ys.Cell, name: str) -> int:
     return int(cell.getParam(_identifier(name)).as_int())
 
 
-def _finished(text: str, tables: Mapping[str, Sequence[int]]) -> str:
+def _finished(text: str, tables: Mapping[str, Table]) -> str:
     """Drop the tool's version line and its double declarations, put the tables in, add waivers."""
     text = re.sub(r"\A/\*.*?\*/\s*", "", text, flags=re.DOTALL)
     text = re.sub(r"^(  (?:in|out)put (.*);\n)  wire \2;\n", r"\1", text, flags=re.MULTILINE)
@@ -158,24 +162,34 @@ def _used_bits(text: str) -> dict[str, set[int]]:
     return used
 
 
-def _with_table(text: str, signal: str, words: Sequence[int]) -> str:
-    """Replace a table's instance by a ``case`` statement that drives the same wire."""
+def _with_table(text: str, signal: str, table: Table) -> str:
+    """Replace a table's instance by a ``case`` statement.
+
+    It drives the wire that the instance drove, or a register of its own where that is part of a port.
+    """
     instance = rf"  {_INSTANCE} {table_name(signal)}{_PLACE} \(\n"
-    ports = r"    \.address\((?P<address>.*)\),\n    \.data\((?P<data>\w+)\)\n  \);\n"
-    found = re.search(instance + ports, text)
-    if found is None:
+    found = re.search(
+        instance + r"    \.address\((?P<address>.*)\),\n    \.data\((?P<data>.*)\)\n  \);\n", text
+    )
+    if found is None:  # nothing reads the table
+        assert f"{table_name(signal)}{_PLACE}" not in text, signal
         return text
-    declared = re.search(rf"^  wire (\[(?P<high>\d+):0\] )?{found['data']};", text, re.MULTILINE)
-    assert declared is not None, found["data"]
-    case = _case(words, found["address"], found["data"], int(declared["high"] or 0) + 1)
+    data, bits = found["data"], f"[{table.width - 1}:0] " * (table.width > 1)
+    if f"  wire {bits}{data};\n" in text:
+        text = text.replace(f"  wire {bits}{data};\n", f"  reg {bits}{data};\n")
+        return text.replace(found[0], _case(table, found["address"], data))
+    register = f"{signal}_word"
+    case = f"  assign {data} = {register};\n" + _case(table, found["address"], register)
+    first = re.search(r"^  (?:wire|reg|assign|always) ", text.replace(found[0], case), re.MULTILINE)
+    assert first is not None
     text = text.replace(found[0], case)
-    return text.replace(declared[0], declared[0].replace("wire", "reg", 1))
+    return f"{text[: first.start()]}  reg {bits}{register};\n{text[first.start() :]}"
 
 
-def _case(words: Sequence[int], address: str, data: str, width: int) -> str:
-    bits = max(1, (len(words) - 1).bit_length())
-    digits = (bits + 3) // 4, (width + 3) // 4
-    rows = [f"{bits}'h{row:0{digits[0]}x}: {data} = {width}'h{word:0{digits[1]}x};" for row, word in enumerate(words)]
-    rows.append(f"default: {data} = {width}'h{0:0{digits[1]}x};")
-    lines = "".join(f"      {row}\n" for row in rows)
+def _case(table: Table, address: str, data: str) -> str:
+    bits = max(1, (len(table.words) - 1).bit_length())
+    digits = (bits + 3) // 4, (table.width + 3) // 4
+    word = f"{table.width}'h{{:0{digits[1]}x}}".format
+    rows = [f"{bits}'h{row:0{digits[0]}x}: {data} = {word(bits_)};" for row, bits_ in enumerate(table.words)]
+    lines = "".join(f"      {row}\n" for row in [*rows, f"default: {data} = {word(0)};"])
     return f"  always @*\n    case ({address})\n{lines}    endcase\n"

@@ -6,12 +6,15 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
+from itertools import pairwise
 from typing import Any
+
+from flint import arb, fmpq
 
 from hwact.functions.expr import (
     ZERO,
     Add,
-    Call,
     Const,
     Divide,
     Expr,
@@ -20,8 +23,10 @@ from hwact.functions.expr import (
     Select,
     Variable,
 )
+from hwact.functions.primitives import Call
 
 MAX_DEGREE = 64
+_TINY_EXPONENT = -2  # beside this an exponential is a scale that terms may share
 Polynomial = tuple[Fraction, ...]
 Ratio = tuple[Polynomial, Polynomial]
 
@@ -74,6 +79,7 @@ def evaluate_polynomial(p: Polynomial, x: Fraction) -> Fraction:
     return result
 
 
+@lru_cache(maxsize=4096)  # asked again for every node above
 def as_ratio(expression: Expr) -> Ratio | None:
     """Numerator and denominator when the expression is a rational function, else None."""
     match expression:
@@ -156,7 +162,7 @@ def pieces(expression: Expr) -> tuple[Piece, ...]:
     cuts = breakpoints(expression)
     if not cuts:
         return (Piece(None, None, False, False, expression),)
-    samples = [cuts[0] - 1, *((a + b) / 2 for a, b in zip(cuts, cuts[1:], strict=False)), cuts[-1] + 1]
+    samples = [cuts[0] - 1, *((a + b) / 2 for a, b in pairwise(cuts)), cuts[-1] + 1]
     bodies = [resolve(expression, x) for x in samples]
     result: list[Piece] = []
     low: Fraction | None = None
@@ -190,8 +196,10 @@ def exact_value(expression: Expr, x: Fraction) -> Fraction | None:
             return x
         case Select():
             selector = exact_value(expression.selector, x)
-            if selector is None:
-                return None
+            if selector is None:  # irrational, but its sign may be proven
+                selector = Fraction(sign_of(expression.selector, arb(fmpq(x.numerator, x.denominator))))
+                if selector == 0:
+                    return None
             return exact_value(expression.children()[2 + (selector > 0) - (selector < 0)], x)
     operands = [exact_value(child, x) for child in expression.children()]
     values = [operand for operand in operands if operand is not None]
@@ -241,7 +249,7 @@ def tail(expression: Expr, x: Any) -> tuple[Polynomial, Expr]:
             return add_polynomials(p, q), r + s
         case Multiply(left, right):
             (p, r), (q, s) = tail(left, x), tail(right, x)
-            if any(p) and any(q):
+            if any(p) and any(q) and len(p) + len(q) <= MAX_DEGREE:
                 return multiply_polynomials(p, q), _as_expression(p) * s + r * right
         case Call(_, argument, primitive):
             sign = sign_of(argument, x) if primitive.far or primitive.near else 0
@@ -299,8 +307,6 @@ def _split_exponential(term: Expr, x: Any) -> tuple[Expr, Expr]:
             return (a, b + d) if a == c else (ZERO, term)
         case Call(_, argument, primitive) if primitive.factor is not None:
             exponent, rest = primitive.factor(argument)
-            if exponent.ball(x) < 0:
+            if exponent.ball(x) < _TINY_EXPONENT:
                 return exponent, rest
     return ZERO, term
-
-

@@ -14,7 +14,13 @@ from hwact.functions.shape import IDENTITY, Line
 from hwact.functions.spec import FunctionSpec, Parameter
 
 PARAMETERS = (
-    Parameter(name="alpha", doc="the depth of the negative side", default=Fraction(1), low=Fraction(0), open_low=True),
+    Parameter(
+        name="alpha",
+        doc="the depth of the negative side",
+        default=Fraction(1),
+        low=Fraction(0),
+        open_low=True,
+    ),
 )
 
 

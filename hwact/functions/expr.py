@@ -9,8 +9,8 @@ PyTorch (`tensor`); and differentiated (`diff`). The elementary functions are in
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
@@ -57,8 +57,12 @@ class Expr:
         """The same operation on other operands."""
         return self
 
+    def squared(self) -> Expr | None:
+        """The square, where it is simpler than a `Power`."""
+        return None
+
     def walk(self) -> Iterator[Expr]:
-        """This node and all below it."""
+        """The node and all below it."""
         yield self
         for child in self.children():
             yield from child.walk()
@@ -254,83 +258,6 @@ class Power(Expr):
 
 
 @dataclass(frozen=True)
-class Primitive:
-    """An elementary function: its evaluations and the facts that proofs in the tails use.
-
-    Parameters
-    ----------
-    name : str
-    ball, series, array : callable
-        Evaluation on ``arb``, ``arb_series`` and float64 arrays.
-    tensor : callable
-        Takes the module ``torch`` and a tensor.
-    diff : callable
-        The argument u as an expression -> the derivative with respect to u.
-    monotone : bool
-        Over a wide ball the two end points then enclose the function.
-    sign : int or None
-        +1: positive everywhere; 0: odd and increasing, so it has its argument's sign; None: neither.
-    far : callable, optional
-        u -> (p, r) with f(u) = p + r for every u and r small where u is large and positive.
-    near : callable, optional
-        The same for u large and negative.
-    factor : callable, optional
-        u -> (exponent, rest) with f(u) = exp(exponent) * rest, the rest tame where f is tiny.
-    special : tuple, optional
-        Rational pairs (u, f(u)).
-    """
-
-    name: str
-    ball: Callable[[Any], Any]
-    series: Callable[[Any], Any]
-    array: Callable[[Floats], Floats]
-    tensor: Callable[[Any, Any], Any]
-    diff: Callable[[Expr], Expr]
-    monotone: bool = False
-    sign: int | None = None
-    far: Callable[[Expr], tuple[Expr, Expr]] | None = None
-    near: Callable[[Expr], tuple[Expr, Expr]] | None = None
-    factor: Callable[[Expr], tuple[Expr, Expr]] | None = None
-    special: tuple[tuple[Fraction, Fraction], ...] = ()
-
-
-@dataclass(frozen=True)
-class Call(Expr):
-    """A primitive applied to an expression."""
-
-    name: str
-    argument: Expr
-    primitive: Primitive = field(compare=False, repr=False)
-
-    def ball(self, x: Any) -> Any:
-        u = self.argument.ball(x)
-        if not self.primitive.monotone or u.is_exact() or not u.is_finite():
-            return self.primitive.ball(u)
-        return self.primitive.ball(u.lower()).union(self.primitive.ball(u.upper()))
-
-    def series(self, x: Any) -> Any:
-        return self.primitive.series(self.argument.series(x))
-
-    def array(self, x: Floats) -> Floats:
-        return self.primitive.array(self.argument.array(x))
-
-    def tensor(self, x: Any) -> Any:
-        import torch
-
-        return self.primitive.tensor(torch, self.argument.tensor(x))
-
-    def diff(self) -> Expr:
-        inner = self.argument.diff()
-        return ZERO if inner == ZERO else inner * self.primitive.diff(self.argument)
-
-    def children(self) -> tuple[Expr, ...]:
-        return (self.argument,)
-
-    def rebuild(self, *children: Expr) -> Expr:
-        return Call(self.name, children[0], self.primitive)
-
-
-@dataclass(frozen=True)
 class Select(Expr):
     """One of three expressions, by the sign of a fourth: the only source of kinks.
 
@@ -394,9 +321,7 @@ def wrap(value: Expr | Number) -> Expr:
     return value if isinstance(value, Expr) else Const(Fraction(value))
 
 
-def select(
-    selector: Expr, negative: Expr | Number, zero: Expr | Number, positive: Expr | Number
-) -> Expr:
+def select(selector: Expr, negative: Expr | Number, zero: Expr | Number, positive: Expr | Number) -> Expr:
     """A `Select`, folded when its branches are the same or its selector is a number."""
     branches = wrap(negative), wrap(zero), wrap(positive)
     if branches[0] == branches[1] == branches[2]:
@@ -453,6 +378,7 @@ def _power(base: Expr, exponent: int) -> Expr:
         return base if exponent else ONE
     if isinstance(base, Multiply):
         return _power(base.left, exponent) * _power(base.right, exponent)
-    if isinstance(base, Call) and base.name == "sqrt" and isinstance(base.argument, Const):
-        return _power(base.argument, exponent // 2) * (base if exponent % 2 else ONE)
+    square = base.squared()
+    if square is not None:
+        return _power(square, exponent // 2) * (base if exponent % 2 else ONE)
     return Power(base, exponent)

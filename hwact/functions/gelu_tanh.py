@@ -14,7 +14,6 @@ from hwact.functions.shape import FLAT, IDENTITY, RECTIFIER
 from hwact.functions.spec import FunctionSpec
 
 
-
 def counterpart(x: Any) -> Any:
     """PyTorch's function."""
     from torch.nn import functional

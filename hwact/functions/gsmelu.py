@@ -16,8 +16,20 @@ from hwact.functions.shape import Line, Symmetry
 from hwact.functions.spec import FunctionSpec, Parameter
 
 PARAMETERS = (
-    Parameter(name="alpha", doc="the transition begins at -alpha", default=Fraction(1), low=Fraction(0), open_low=True),
-    Parameter(name="beta", doc="the transition ends at beta", default=Fraction(1), low=Fraction(0), open_low=True),
+    Parameter(
+        name="alpha",
+        doc="minus the point where the transition begins",
+        default=Fraction(1),
+        low=Fraction(0),
+        open_low=True,
+    ),
+    Parameter(
+        name="beta",
+        doc="the point where the transition ends",
+        default=Fraction(1),
+        low=Fraction(0),
+        open_low=True,
+    ),
     Parameter(name="slope_neg", doc="the slope left of the transition", default=Fraction(0)),
     Parameter(name="slope_pos", doc="the slope right of the transition", default=Fraction(1)),
 )
@@ -44,7 +56,8 @@ def define(alpha: Fraction, beta: Fraction, slope_neg: Fraction, slope_pos: Frac
     return FunctionSpec(
         name="gsmelu",
         summary="Generalised smooth ReLU",
-        formula="slope_neg * x + (slope_pos - slope_neg) * (0 for x <= -alpha, (x + alpha)^2 / (2 (alpha + beta)) between, x + (alpha - beta) / 2 for x >= beta)",
+        formula="slope_neg * x + (slope_pos - slope_neg) * (0 for x <= -alpha, "
+        "(x + alpha)^2 / (2 (alpha + beta)) between, x + (alpha - beta) / 2 for x >= beta)",
         expression=select(X + alpha, left, left, select(X - beta, parabola, right, right)),
         symmetry=symmetry,
         left=Line(slope_neg),

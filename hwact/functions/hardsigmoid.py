@@ -13,7 +13,6 @@ from hwact.functions.shape import FLAT, Line, Symmetry
 from hwact.functions.spec import FunctionSpec
 
 
-
 def counterpart(x: Any) -> Any:
     """PyTorch's function."""
     from torch.nn import functional
@@ -27,7 +26,7 @@ def define() -> FunctionSpec:
         name="hardsigmoid",
         summary="Hard sigmoid",
         formula="min(max(x + 3, 0), 6) / 6",
-        expression=clip((X + 3) / 6, 0, 1),
+        expression=clip(X + 3, 0, 6) / 6,
         symmetry=Symmetry(-1, Fraction(1)),
         left=FLAT,
         right=Line(Fraction(0), Fraction(1)),

@@ -26,7 +26,9 @@ def counterpart(x: Any, min_val: float, max_val: float) -> Any:
 def define(min_val: Fraction, max_val: Fraction) -> FunctionSpec:
     """The function; its derivative is 0 at both kinks, as PyTorch's."""
     if min_val >= max_val:
-        raise ArgumentError(f"max_val must be above min_val = {min_val}, not {str(max_val)!r}; swap them or widen the range")
+        raise ArgumentError(
+            f"max_val must be above min_val = {min_val}, not {str(max_val)!r}; swap them or widen the range"
+        )
     symmetry = ODD if min_val == -max_val else None
     return FunctionSpec(
         name="hardtanh",

@@ -8,9 +8,7 @@ from hwact.functions.expr import X, select
 from hwact.functions.shape import IDENTITY, Line, Symmetry
 from hwact.functions.spec import FunctionSpec, Parameter
 
-PARAMETERS = (
-    Parameter(name="negative_slope", doc="the slope for x < 0", default=Fraction(1, 100)),
-)
+PARAMETERS = (Parameter(name="negative_slope", doc="the slope for x < 0", default=Fraction(1, 100)),)
 
 
 def counterpart(x: Any, negative_slope: float) -> Any:

@@ -13,7 +13,6 @@ from hwact.functions.shape import FLAT, IDENTITY
 from hwact.functions.spec import FunctionSpec
 
 
-
 def counterpart(x: Any) -> Any:
     """PyTorch's function."""
     from torch.nn import functional

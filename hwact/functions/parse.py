@@ -21,10 +21,12 @@ MAX_TEXT = 500
 MAX_DEPTH = 40
 MAX_EXPONENT = 64
 MAX_BITS = 4096
+MAX_SIZE = 500  # operations once every function is written out: relu(u) holds u twice, so nesting doubles
 
-_LITERAL = re.compile(r"(\d{1,40}\.?\d{0,40}|\.\d{1,40})([eE][+-]?\d{1,2})?")
+_LITERAL = re.compile(r"(\d{1,40}(\.\d{0,40})?|\.\d{1,40})([eE][+-]?\d{1,2})?")
 _NAMES: dict[str, Expr] = {"x": X, "pi": PI, "e": E}
 _HALF = Fraction(1, 2)
+_EXAMPLE = "x*sigmoid(1.702*x)"
 
 
 def _gelu(u: Expr) -> Expr:
@@ -46,8 +48,8 @@ FUNCTIONS: dict[str, tuple[int, Callable[..., Expr]]] = {
     "clip": (3, p.clip),
     "relu6": (1, lambda u: p.clip(u, 0, 6)),
     "hardtanh": (1, lambda u: p.clip(u, -1, 1)),
-    "hardsigmoid": (1, lambda u: p.clip((u + 3) / 6, 0, 1)),
-    "hardswish": (1, lambda u: u * p.clip((u + 3) / 6, 0, 1)),
+    "hardsigmoid": (1, lambda u: p.clip(u + 3, 0, 6) / 6),
+    "hardswish": (1, lambda u: u * p.clip(u + 3, 0, 6) / 6),
     "softsign": (1, lambda u: u / (1 + p.absolute(u))),
     "gelu": (1, _gelu),
     "gelu_tanh": (1, _gelu_tanh),
@@ -66,11 +68,11 @@ def parse(text: str) -> Expr:
         Anything outside the whitelist or the limits, or a formula without x.
     """
     if not isinstance(text, str) or not 0 < len(text.strip()) <= MAX_TEXT:
-        raise _error(f"a text of 1 to {MAX_TEXT} characters", text, "write a formula such as x*sigmoid(1.702*x)")
+        raise _error(f"a text of 1 to {MAX_TEXT} characters", text, f"write it such as {_EXAMPLE}")
     try:
         tree = ast.parse(text.strip(), mode="eval")
     except (SyntaxError, ValueError, MemoryError, RecursionError):
-        raise _error("a formula in x", text, "write it such as x*sigmoid(1.702*x)") from None
+        raise _error("a formula in x", text, f"write it such as {_EXAMPLE}") from None
     expression = _Reader(text.strip()).read(tree.body, 0)
     if not any(isinstance(node, Variable) for node in expression.walk()):
         raise _error("a formula that depends on x", text, "use x in it")
@@ -85,6 +87,7 @@ def _error(requirement: str, value: object, way_out: str) -> ArgumentError:
 class _Reader:
     def __init__(self, text: str) -> None:
         self.text = text
+        self.sizes: dict[int, tuple[Expr, int]] = {}
 
     def read(self, node: ast.expr, depth: int) -> Expr:
         if depth > MAX_DEPTH:
@@ -96,7 +99,7 @@ class _Reader:
                 return self.name(name)
             case ast.UnaryOp(op=ast.UAdd() | ast.USub(), operand=operand):
                 value = self.read(operand, depth + 1)
-                return -value if isinstance(node.op, ast.USub) else value
+                return self.limited(-value, node) if isinstance(node.op, ast.USub) else value
             case ast.BinOp():
                 return self.limited(self.operation(node, depth + 1), node)
             case ast.Call(func=ast.Name(id=name), keywords=[]):
@@ -107,14 +110,25 @@ class _Reader:
         return ast.get_source_segment(self.text, node) or self.text
 
     def refused(self, node: ast.expr) -> ArgumentError:
-        known = f"+ - * / **, x, pi, e and {', '.join(sorted(FUNCTIONS))}"
-        return _error("made of numbers, operators and known functions", self.source(node), f"known are {known}")
+        way_out = f"known are + - * / **, x, pi, e and {', '.join(sorted(FUNCTIONS))}"
+        return _error("made of numbers, operators and known functions", self.source(node), way_out)
+
+    def size(self, value: Expr) -> int:
+        """Nodes of the expression as a tree; what is shared is counted again, but walked once."""
+        if id(value) not in self.sizes:  # beside the size, the expression itself keeps its id taken
+            self.sizes[id(value)] = value, 1 + sum(map(self.size, value.children()))
+        return self.sizes[id(value)][1]
 
     def limited(self, value: Expr, node: ast.expr) -> Expr:
+        if self.size(value) > MAX_SIZE:
+            raise _error(
+                f"made of at most {MAX_SIZE} operations, written out", self.source(node), "simplify it"
+            )
         if isinstance(value, Const):
             size = max(value.value.numerator.bit_length(), value.value.denominator.bit_length())
             if size > MAX_BITS:
-                raise _error(f"made of numbers of at most {MAX_BITS} bits", self.source(node), "use smaller ones")
+                requirement = f"made of numbers of at most {MAX_BITS} bits"
+                raise _error(requirement, self.source(node), "use smaller ones")
         return value
 
     def number(self, node: ast.Constant) -> Expr:
@@ -161,7 +175,8 @@ class _Reader:
     def call(self, name: str, node: ast.Call, depth: int) -> Expr:
         if name not in FUNCTIONS:
             near = difflib.get_close_matches(name, FUNCTIONS, n=2, cutoff=0.5)
-            hint = f"did you mean {' or '.join(near)}?" if near else f"choose from {', '.join(sorted(FUNCTIONS))}"
+            known = f"choose from {', '.join(sorted(FUNCTIONS))}"
+            hint = f"did you mean {' or '.join(near)}?" if near else known
             raise _error("made of known functions", name, hint)
         count, function = FUNCTIONS[name]
         if len(node.args) != count or any(isinstance(a, ast.Starred) for a in node.args):

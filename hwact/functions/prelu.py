@@ -8,9 +8,7 @@ from hwact.functions.expr import X, select
 from hwact.functions.shape import IDENTITY, Line, Symmetry
 from hwact.functions.spec import FunctionSpec, Parameter
 
-PARAMETERS = (
-    Parameter(name="weight", doc="the learned slope for x < 0", default=Fraction(1, 4)),
-)
+PARAMETERS = (Parameter(name="weight", doc="the learned slope for x < 0", default=Fraction(1, 4)),)
 
 
 def counterpart(x: Any, weight: float) -> Any:

@@ -8,14 +8,131 @@ can be proven where the function itself is smaller than any enclosure.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
 import numpy as np
 
-from hwact.functions.expr import ONE, PI, Call, Const, Expr, Floats, Number, Primitive, select, wrap
+from hwact.functions.expr import ONE, PI, ZERO, Const, Expr, Floats, Number, select, wrap
 
 _HALF = Fraction(1, 2)
+
+Maker = Callable[[Expr | Number], Expr]
+
+
+@dataclass(frozen=True)
+class Primitive:
+    """An elementary function: its evaluations and the facts that proofs in the tails use.
+
+    Parameters
+    ----------
+    name : str
+    ball, series, array : callable
+        Evaluation on ``arb``, ``arb_series`` and float64 arrays.
+    tensor : callable
+        Takes the module ``torch`` and a tensor.
+    diff : callable
+        The argument u as an expression -> the derivative with respect to u.
+    monotone : bool
+        Over a wide ball the two end points then enclose the function.
+    sign : int or None
+        +1: positive everywhere; 0: odd and increasing, so it has its argument's sign; None: neither.
+    far : callable, optional
+        u -> (p, r) with f(u) = p + r for every u and r small where u is large and positive.
+    near : callable, optional
+        The same for u large and negative.
+    factor : callable, optional
+        u -> (exponent, rest) with f(u) = exp(exponent) * rest, the rest tame where f is tiny.
+    special : tuple, optional
+        Rational pairs (u, f(u)).
+    """
+
+    name: str
+    ball: Callable[[Any], Any]
+    series: Callable[[Any], Any]
+    array: Callable[[Floats], Floats]
+    tensor: Callable[[Any, Any], Any]
+    diff: Callable[[Expr], Expr]
+    monotone: bool = False
+    sign: int | None = None
+    far: Callable[[Expr], tuple[Expr, Expr]] | None = None
+    near: Callable[[Expr], tuple[Expr, Expr]] | None = None
+    factor: Callable[[Expr], tuple[Expr, Expr]] | None = None
+    special: tuple[tuple[Fraction, Fraction], ...] = ()
+
+
+@dataclass(frozen=True)
+class Call(Expr):
+    """A primitive applied to an expression."""
+
+    name: str
+    argument: Expr
+    primitive: Primitive = field(compare=False, repr=False)
+
+    def ball(self, x: Any) -> Any:
+        u = self.argument.ball(x)
+        if not self.primitive.monotone or u.is_exact() or not u.is_finite():
+            return self.primitive.ball(u)
+        return self.primitive.ball(u.lower()).union(self.primitive.ball(u.upper()))
+
+    def series(self, x: Any) -> Any:
+        return self.primitive.series(self.argument.series(x))
+
+    def array(self, x: Floats) -> Floats:
+        return self.primitive.array(self.argument.array(x))
+
+    def tensor(self, x: Any) -> Any:
+        import torch
+
+        return self.primitive.tensor(torch, self.argument.tensor(x))
+
+    def diff(self) -> Expr:
+        inner = self.argument.diff()
+        return ZERO if inner == ZERO else inner * self.primitive.diff(self.argument)
+
+    def children(self) -> tuple[Expr, ...]:
+        return (self.argument,)
+
+    def rebuild(self, *children: Expr) -> Expr:
+        return Call(self.name, children[0], self.primitive)
+
+    def squared(self) -> Expr | None:
+        return self.argument if self.name == "sqrt" and isinstance(self.argument, Const) else None
+
+
+def _maker(name: str) -> Maker:
+    def make(argument: Expr | Number) -> Expr:
+        primitive, argument = _TABLE[name], wrap(argument)
+        if isinstance(argument, Const):
+            value = dict(primitive.special).get(argument.value)
+            if value is not None:
+                return Const(value)
+        return Call(name, argument, primitive)
+
+    make.__name__ = name
+    make.__doc__ = f"The expression ``{name}(argument)``."
+    return make
+
+
+exp: Maker = _maker("exp")
+expm1: Maker = _maker("expm1")
+log: Maker = _maker("log")
+log1p: Maker = _maker("log1p")
+sqrt: Maker = _maker("sqrt")
+sin: Maker = _maker("sin")
+cos: Maker = _maker("cos")
+atan: Maker = _maker("atan")
+sinh: Maker = _maker("sinh")
+cosh: Maker = _maker("cosh")
+tanh: Maker = _maker("tanh")
+sigmoid: Maker = _maker("sigmoid")
+softplus: Maker = _maker("softplus")
+softplus_gate: Maker = _maker("softplus_gate")
+erf: Maker = _maker("erf")
+erfc: Maker = _maker("erfc")
+erfcx: Maker = _maker("erfcx")
 
 
 def _scalar(function: Any, u: Floats) -> Floats:
@@ -52,6 +169,11 @@ def _gate_series(u: Any) -> Any:
 def _gate_rest(u: Expr) -> Expr:
     grown = exp(u)
     return (grown + 2) / (grown * (grown + 2) + 2)
+
+
+def _gate_slope(u: Expr) -> Expr:
+    plus = softplus(u)
+    return 4 * sigmoid(2 * plus) * sigmoid(-2 * plus) * sigmoid(u)
 
 
 def _tanh_series(u: Any) -> Any:
@@ -98,8 +220,8 @@ _TABLE = {
                    ball=lambda u: u.exp().log1p(), series=lambda u: (1 + u.exp()).log(),
                    array=_softplus_array, far=lambda u: (u, softplus(-u)),
                    tensor=lambda torch, u: torch.nn.functional.softplus(u)),
-        _primitive("softplus_gate", diff=lambda u: (1 - softplus_gate(u) ** 2) * sigmoid(u), monotone=True,
-                   sign=1, special=[(0, Fraction(3, 5))], ball=_gate_ball, series=_gate_series,
+        _primitive("softplus_gate", diff=_gate_slope, monotone=True, sign=1,
+                   special=[(0, Fraction(3, 5))], ball=_gate_ball, series=_gate_series,
                    array=_gate_array, far=lambda u: (ONE, -2 * sigmoid(-2 * softplus(u))),
                    factor=lambda u: (u, _gate_rest(u)),
                    tensor=lambda torch, u: torch.tanh(torch.nn.functional.softplus(u))),
@@ -114,29 +236,6 @@ _TABLE = {
                    array=lambda u: np.exp(u * u) * _scalar(math.erfc, u)),
     )
 }  # fmt: skip
-
-
-def _maker(name: str) -> Any:
-    primitive = _TABLE[name]
-
-    def make(argument: Expr | Number) -> Expr:
-        argument = wrap(argument)
-        if isinstance(argument, Const):
-            value = dict(primitive.special).get(argument.value)
-            if value is not None:
-                return Const(value)
-        return Call(name, argument, primitive)
-
-    make.__name__ = name
-    make.__doc__ = f"The expression ``{name}(argument)``."
-    return make
-
-
-exp, expm1, log, log1p, sqrt = (_maker(name) for name in ("exp", "expm1", "log", "log1p", "sqrt"))
-sin, cos, atan, sinh, cosh = (_maker(name) for name in ("sin", "cos", "atan", "sinh", "cosh"))
-tanh, sigmoid, softplus = (_maker(name) for name in ("tanh", "sigmoid", "softplus"))
-erf, erfc, erfcx = (_maker(name) for name in ("erf", "erfc", "erfcx"))
-softplus_gate = _maker("softplus_gate")
 
 
 def relu(u: Expr | Number) -> Expr:
@@ -160,7 +259,7 @@ def minimum(u: Expr | Number, v: Expr | Number) -> Expr:
 
 
 def clip(u: Expr | Number, low: Expr | Number, high: Expr | Number) -> Expr:
-    """u limited to [low, high], with derivative 0 at both kinks."""
+    """The argument u limited to [low, high], with derivative 0 at both kinks."""
     return select(wrap(u) - wrap(low), low, low, select(wrap(u) - wrap(high), u, high, high))
 
 

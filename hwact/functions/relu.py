@@ -9,7 +9,6 @@ from hwact.functions.shape import FLAT, IDENTITY, RECTIFIER
 from hwact.functions.spec import FunctionSpec
 
 
-
 def counterpart(x: Any) -> Any:
     """PyTorch's function."""
     import torch

@@ -10,7 +10,6 @@ from hwact.functions.shape import FLAT, Line
 from hwact.functions.spec import FunctionSpec
 
 
-
 def counterpart(x: Any) -> Any:
     """PyTorch's function."""
     from torch.nn import functional

@@ -64,6 +64,11 @@ def _ball(x: Fraction) -> Any:
     return arb(fmpq(x.numerator, x.denominator))
 
 
+def _value(expression: Expr, x: Fraction) -> Any:
+    """Enclosure at a rational point, with the branches that hold exactly there."""
+    return resolve(expression, x).ball(_ball(x))
+
+
 def _sample_points(expression: Expr) -> list[Fraction]:
     """Positive and negative points, dense near zero and at the kinks, in ascending order."""
     points = {Fraction(k, 8) for k in range(-96, 97)} | {Fraction(k, 128) for k in range(-16, 17)}
@@ -74,9 +79,9 @@ def _sample_points(expression: Expr) -> list[Fraction]:
 
 
 def is_monotonic(expression: Expr) -> bool:
-    """Whether no pair of neighbouring sample points shows both a rise and a fall."""
+    """Whether neighbouring sample points never show both a rise and a fall."""
     with ctx.workprec(_PRECISION):
-        values = [expression.ball(_ball(x)) for x in _sample_points(expression)]
+        values = [_value(expression, x) for x in _sample_points(expression)]
         finite = [value for value in values if value.is_finite()]
         rises = any(a < b for a, b in pairwise(finite))
         falls = any(a > b for a, b in pairwise(finite))
@@ -88,7 +93,7 @@ def symmetry_of(expression: Expr) -> Symmetry | None:
     points = [x for x in _sample_points(expression) if x >= 0]
     points += [-x for x in breakpoints(expression) if x < 0]
     with ctx.workprec(_PRECISION):
-        pairs = [(x, expression.ball(_ball(x)), expression.ball(_ball(-x))) for x in points]
+        pairs = [(x, _value(expression, x), _value(expression, -x)) for x in points]
         if not all(y.is_finite() and z.is_finite() for _, y, z in pairs):
             return None
         return next(filter(None, (_solve(sign, pairs) for sign in (1, -1))), None)
@@ -100,7 +105,7 @@ def _solve(sign: int, pairs: list[tuple[Fraction, Any, Any]]) -> Symmetry | None
     slope, offset = _rational(two - one), _rational(2 * one - two)
     if slope is None or offset is None:
         return None
-    fits = all(d.contains(_ball(offset + slope * x)) for x, d in differences.items())
+    fits = all(d.overlaps(_ball(offset + slope * x)) for x, d in differences.items())
     return Symmetry(sign, offset, slope) if fits else None
 
 
@@ -108,7 +113,7 @@ def _rational(value: Any) -> Fraction | None:
     """The simple fraction inside a narrow ball, else None."""
     mantissa, exponent = value.mid().man_exp()
     guess = (Fraction(int(mantissa)) * Fraction(2) ** int(exponent)).limit_denominator(10**9)
-    return guess if value.contains(_ball(guess)) else None
+    return guess if value.overlaps(_ball(guess)) else None  # thirds are no exact balls
 
 
 def asymptotes_of(expression: Expr) -> tuple[Line | None, Line | None]:

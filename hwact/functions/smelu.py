@@ -13,7 +13,13 @@ from hwact.functions.shape import FLAT, IDENTITY, RECTIFIER
 from hwact.functions.spec import FunctionSpec, Parameter
 
 PARAMETERS = (
-    Parameter(name="beta", doc="half the width of the transition", default=Fraction(1), low=Fraction(0), open_low=True),
+    Parameter(
+        name="beta",
+        doc="half the width of the transition",
+        default=Fraction(1),
+        low=Fraction(0),
+        open_low=True,
+    ),
 )
 
 

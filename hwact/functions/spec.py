@@ -55,13 +55,14 @@ class Parameter:
     def bind(self, value: object) -> Fraction:
         """The exact value of an argument, or a clear error."""
         number = exact_number(value)
-        too_low = number is not None and self.low is not None and number < self.low + 0
+        too_low = number is not None and self.low is not None and number < self.low
         if number is not None and self.open_low and number == self.low:
             too_low = True
         too_high = number is not None and self.high is not None and number > self.high
         if number is None or too_low or too_high or abs(number) > _PARAMETER_LIMIT:
             raise ArgumentError(
-                f"{self.name} must be {self.requirement}, not {value!r}; it is {self.doc} (default {self.default})"
+                f"{self.name} must be {self.requirement}, not {value!r}; "
+                f"it is {self.doc} (default {self.default})"
             )
         return number
 
@@ -115,8 +116,8 @@ class FunctionSpec:
         Asymptotes for x to minus and plus infinity.
     monotonic : bool
         Never decreasing, or never increasing.
-    gradient : bool
-        This is the derivative of the function that ``name`` means.
+    is_gradient : bool
+        Whether this is the derivative of the function that ``name`` means.
     arguments : tuple of (name, value)
         The bound parameters in their order.
     defaults : tuple of (name, value)
@@ -188,20 +189,21 @@ class FunctionSpec:
             return self.expression.array(np.asarray(x, dtype=np.float64))
 
     def torch_form(self, x: Any) -> Any:
-        """Values by PyTorch: its own function where it has one, and autograd for the derivative."""
+        """Values by PyTorch: its own function where it has one, with autograd for the derivative.
+
+        A user's expression, or its derivative, is evaluated with PyTorch's operations.
+        """
+        if self.counterpart is None:
+            return self.expression.tensor(x).expand_as(x)
+        values = {name: float(value) for name, value in self.arguments}
         if not self.is_gradient:
-            return self._torch_value(x)
+            return self.counterpart(x, **values)
         import torch
 
         with torch.enable_grad():
             leaf = x.detach().clone().requires_grad_(True)
-            (slope,) = torch.autograd.grad(self._torch_value(leaf).sum(), leaf)
+            (slope,) = torch.autograd.grad(self.counterpart(leaf, **values).sum(), leaf)
         return slope
-
-    def _torch_value(self, x: Any) -> Any:
-        if self.counterpart is None:
-            return self.expression.tensor(x)
-        return self.counterpart(x, **{name: float(value) for name, value in self.arguments})
 
     def pieces(self) -> tuple[Piece, ...]:
         """The intervals on which the function is smooth, from left to right."""

@@ -14,7 +14,9 @@ from hwact.functions.shape import FLAT, IDENTITY, RECTIFIER
 from hwact.functions.spec import FunctionSpec, Parameter
 
 PARAMETERS = (
-    Parameter(name="beta", doc="the steepness of the gate", default=Fraction(1), low=Fraction(0), open_low=True),
+    Parameter(
+        name="beta", doc="the steepness of the gate", default=Fraction(1), low=Fraction(0), open_low=True
+    ),
 )
 
 

@@ -10,7 +10,6 @@ from hwact.functions.shape import ODD, Line
 from hwact.functions.spec import FunctionSpec
 
 
-
 def counterpart(x: Any) -> Any:
     """PyTorch's function."""
     import torch

@@ -93,21 +93,27 @@ class Bench:
         }
 
     def _received(self, phase: Phase) -> npt.NDArray[np.uint64]:
-        path = self.work / "results" / f"{phase.name}.npy"
-        return np.load(path, allow_pickle=False) if path.is_file() else np.zeros(0, dtype=np.uint64)
+        try:
+            return np.load(self.work / "results" / f"{phase.name}.npy", allow_pickle=False)
+        except (OSError, ValueError, EOFError):  # the simulator was stopped before it, or within it
+            return np.zeros(0, dtype=np.uint64)
 
     def _judge(self, phase: Phase, expected: npt.NDArray[np.uint64]) -> PhaseRecord:
         """The bench's record of a phase, and the codes themselves compared once more."""
         path = self.work / "results" / f"{phase.name}.json"
-        if not path.is_file():
-            return PhaseRecord(name=phase.name, failures=("the phase must leave a record, not none",))
-        said = json.loads(path.read_text(encoding="utf-8"))
+        try:
+            said = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            reason = "none" if isinstance(error, OSError) else f"a damaged one ({error})"
+            return PhaseRecord(name=phase.name, failures=(f"the phase must leave a record, not {reason}",))
         failures = list(said["failures"])
         if said["failure_count"] > len(failures):
             failures.append(f"and {said['failure_count'] - len(failures)} more failures")
         due, came = expected[phase.start : phase.stop], self._received(phase)
         if not failures and not np.array_equal(came, due):
-            failures.append(f"the {len(due)} codes that came must be the golden model's; the bench passed others")
+            failures.append(
+                f"the {len(due)} codes that came must be the golden model's; the bench passed others"
+            )
         return PhaseRecord(
             name=phase.name,
             codes_checked=min(len(came), len(due)),
@@ -118,8 +124,10 @@ class Bench:
         )
 
     def _latency(self, phase: Phase, seen: list[int]) -> int | None:
-        """The latency that was seen; where stalls make it longer it means nothing."""
-        return min(seen, default=None) if phase.stalls == "none" else None
+        """The latency that was seen, the claimed one if several fit; under stalls it means nothing."""
+        if phase.stalls != "none":
+            return None
+        return self.unit.latency if self.unit.latency in seen else min(seen, default=None)
 
     def _contradiction(self, status: int | None, phases: list[PhaseRecord], limit: float) -> str | None:
         """Why cocotb's own account differs from the phases' records, if it does."""
@@ -162,5 +170,7 @@ def _results(path: Path) -> tuple[int, int]:
         cases = list(ElementTree.parse(path).getroot().iter("testcase"))
     except (OSError, ElementTree.ParseError):
         return 0, 0
-    bad = [case for case in cases if any(case.find(tag) is not None for tag in ("failure", "error", "skipped"))]
+    bad = [
+        case for case in cases if any(case.find(tag) is not None for tag in ("failure", "error", "skipped"))
+    ]
     return len(cases), len(bad)

@@ -13,12 +13,14 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from hwact.errors import ArgumentError, ToolError
 from hwact.tools import Simulator
+from hwact.verify.ports import built_ports, missing_ports
 from hwact.verify.process import run_job, tail
 
 BUILD_LIMIT_S = 900.0
@@ -31,16 +33,17 @@ RUNTIME = "verilated*.o"  # Verilator's own objects, the same for every unit: mo
 
 
 class NetlistError(Exception):
-    """The simulator does not accept the Verilog."""
+    """The simulator does not accept the Verilog, or its ports are not the unit's."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """What is to be simulated."""
+    """What is to be simulated; `ports` maps the names that the module must have to their directions."""
 
     verilog: bytes
     suffix: str
     top: str
+    ports: Mapping[str, str]
     waves: bool
 
 
@@ -55,8 +58,8 @@ class Store:
                 pass
         except OSError as error:
             raise ArgumentError(
-                f"the folder of simulator builds must be writable, not {str(self.folder)!r} ({error.strerror}); "
-                "set XDG_CACHE_HOME or name another build folder"
+                f"the folder of simulator builds must be writable, not {str(self.folder)!r} "
+                f"({error.strerror}); set XDG_CACHE_HOME or name another build folder"
             ) from None
 
     def find(self, key: str) -> Path | None:
@@ -100,25 +103,35 @@ def build(simulator: Simulator, source: Source, store: Store, work: Path) -> tup
     Raises
     ------
     NetlistError
-        The Verilog does not compile; the message is the tool's.
+        The Verilog does not compile, with the tool's message; or a port is missing.
     ToolError
         Anything else went wrong.
     """
     runtime_key = _key(simulator, source.waves)
-    key = _key(simulator, source.waves, source.suffix, source.top, hashlib.sha256(source.verilog).hexdigest())
+    digest = hashlib.sha256(source.verilog).hexdigest()
+    key = _key(simulator, source.waves, source.suffix, source.top, sorted(source.ports.items()), digest)
     if entry := store.find(key):
         return entry, True
     folder = work / "build"
     folder.mkdir()
     runtime = store.find(runtime_key)
     for path in sorted(runtime.glob(RUNTIME)) if runtime else ():
-        shutil.copyfile(path, folder / path.name)  # newer than its source, so make leaves it alone
+        _place(path, folder)
     _compile(simulator, source, folder, work)
+    if missing := list(missing_ports(source.ports, built_ports(simulator.name, folder, source.top))):
+        raise NetlistError("\n".join(missing))
     if simulator.name == "icarus":
         return store.keep(key, [folder / "sim.vvp"]), False
     if runtime is None:
         store.keep(runtime_key, folder.glob(RUNTIME))
     return store.keep(key, [folder / source.top]), False
+
+
+def _place(path: Path, folder: Path) -> None:
+    """Put a finished object where make leaves it alone: newer than the makefile, which comes after it."""
+    placed = shutil.copyfile(path, folder / path.name)
+    later = time.time() + BUILD_LIMIT_S
+    os.utime(placed, (later, later))
 
 
 def _compile(simulator: Simulator, source: Source, folder: Path, work: Path) -> None:
@@ -140,7 +153,8 @@ def _compile(simulator: Simulator, source: Source, folder: Path, work: Path) -> 
     said = log.read_text(encoding="utf-8", errors="replace") if log.is_file() else ""
     if said and (simulator.name == "icarus" or "%Error" in said):
         mark = "%Error" if simulator.name == "verilator" else ""
-        raise NetlistError(tail(log, mark=mark).replace(f"{work}{os.sep}", ""))
+        said = tail(log, mark=mark).replace(f"{work}{os.sep}", "")
+        raise NetlistError(f"module {source.top} must compile with {simulator.name}, not:\n{said}")
     raise ToolError(
         f"{simulator.name} must build a simulator, not fail ({_ending(status)}):\n"
         f"{tail(log, work / 'build.out')}\ncheck the compiler and the disk"
@@ -154,7 +168,14 @@ def _ending(status: int | None) -> str:
 def _key(simulator: Simulator, *parts: object) -> str:
     """A digest of everything that a build depends on; the path is in it since it is linked in."""
     spec = importlib.metadata.distribution("cocotb")
-    facts = [simulator.identity, spec.version, str(spec.locate_file("cocotb")), VERILATOR_ARGS, TIMESCALE, *parts]
+    facts = [
+        simulator.identity,
+        spec.version,
+        str(spec.locate_file("cocotb")),
+        VERILATOR_ARGS,
+        TIMESCALE,
+        *parts,
+    ]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:32]
 
 

@@ -53,13 +53,13 @@ def read_bundle(folder: str | Path, *, check_digest: bool = True) -> Bundle:
         verilog = (path / f"{name}.v").read_bytes()
     except OSError as error:
         raise BundleError(
-            f"a bundle must hold its Verilog, not {error.strerror!r} at {str(path / f'{name}.v')!r}; generate it again"
+            f"a bundle must hold {name}.v, not {error.strerror!r} in {str(path)!r}; generate it again"
         ) from None
-    digest = hashlib.sha256(verilog).hexdigest()
-    if check_digest and digest != manifest.get("verilog_sha256"):
+    digest, claim = hashlib.sha256(verilog).hexdigest(), manifest.get("verilog_sha256")
+    if check_digest and digest != claim:
         raise BundleError(
-            f"the Verilog's sha256 must be the manifest's {manifest.get('verilog_sha256')!r}, not {digest!r}: "
-            f"{name}.v was edited; generate it again, or put it under test with --verilog {path / f'{name}.v'}"
+            f"the sha256 of {name}.v must be the manifest's {claim!r}, not {digest!r}: the file was edited; "
+            f"generate it again, or put it under test with --verilog {path / f'{name}.v'}"
         )
     return Bundle(path, name, manifest, verilog)
 
@@ -72,7 +72,7 @@ def _read_manifest(folder: Path, path: Path) -> Mapping[str, Any]:
             f"the folder must be a bundle with a manifest {path.name}, not {str(folder)!r}; "
             "python -m hwact generate writes one"
         ) from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise BundleError(f"{path} must be JSON, not broken ({error}); generate it again") from None
     if not isinstance(manifest, dict) or manifest.get("name") != path.stem:
         name = manifest.get("name") if isinstance(manifest, dict) else manifest
@@ -101,8 +101,7 @@ def _reason(error: Exception) -> str:
 def false_claims(manifest: Mapping[str, Any], unit: Unit) -> Iterator[str]:
     """Every key whose value is not that of the rebuilt unit, with both values."""
     truth = _flat(json.loads(json.dumps(unit.manifest())))
-    claims = {key: value for key, value in _flat(manifest).items() if key != "verilog_sha256"}
-    truth.pop("verilog_sha256", None)
+    claims = _flat(manifest)
     for key in sorted(claims.keys() | truth.keys()):
         claim, true = claims.get(key, _ABSENT), truth.get(key, _ABSENT)
         if not _same(claim, true):

@@ -16,6 +16,7 @@ ALL_PAIRINGS_BITS = 12  # up to this input width every pairing of gaps and stall
 EDGES = 256
 RESET_CHUNK = 16  # as in the bench
 PATTERNS = ("none", "random", "alternating")
+GAPPED = PATTERNS[1:]
 STALLED = [pair for pair in product(PATTERNS, PATTERNS) if pair != ("none", "none")]
 
 
@@ -88,13 +89,22 @@ class Plan:
         count = len(self.codes)
         which = f"all {count} input codes" if self.exhaustive else self._sampled(count)
         if self.interface == "bare":
-            gaps = " and shuffled with clock-enable gaps (random, alternating)" if self.latency else " and shuffled"
-            return f"coverage: {which} in order{gaps}"
+            return f"coverage: {which} in order and {self._bare_coverage()}"
         if not self.shares:
             return f"coverage: {which} in order and shuffled under each of the 9 pairings of gaps and stalls"
         return (
-            f"coverage: {which} in order and once more, shuffled and shared among the 8 pairings that have gaps or "
-            f"stalls ({count // len(STALLED)} codes each); --thorough sends every code through each pairing"
+            f"coverage: {which} in order and once more, shuffled and shared among the 8 pairings that have "
+            f"gaps or stalls ({count // len(STALLED)} codes each); --thorough sends every code through each"
+        )
+
+    def _bare_coverage(self) -> str:
+        if self.latency == 0:
+            return "shuffled"
+        if not self.shares:
+            return "shuffled, each without, with random and with alternating gaps of the clock enable"
+        return (
+            "once more, shuffled, half of them with random and half with alternating gaps of the clock "
+            "enable; --thorough sends every code through each"
         )
 
     def _sampled(self, count: int) -> str:
@@ -127,9 +137,12 @@ class Plan:
         self._add(f"shuffled_{gaps}_gaps_{stalls}_stalls", codes, gaps=gaps, stalls=stalls)
 
     def _add_bare(self) -> None:
-        for gaps in PATTERNS if self.latency else PATTERNS[:1]:
-            name = "shuffled" if gaps == "none" else f"shuffled_{gaps}_ce"
-            self._add(name, self._shuffled(self.codes), gaps=gaps)
+        shuffled = self._shuffled(self.codes)
+        shared = self.shares and self.latency > 0
+        self._add("shuffled", shuffled[: len(shuffled) // 8] if shared else shuffled)
+        shares = np.array_split(shuffled, len(GAPPED)) if self.latency else []
+        for gaps, share in zip(GAPPED, shares, strict=False):
+            self._add(f"shuffled_{gaps}_ce", share if shared else self._shuffled(self.codes), gaps=gaps)
 
     def _add(
         self, name: str, codes: Codes, kind: str = "words", gaps: str = "none", stalls: str = "none"

@@ -20,7 +20,7 @@ from hwact.tools import Simulator
 
 # Settings of somebody else's bench, or of a make or pytest around us, must not reach ours: RESOLVE_X alone
 # would turn every X into a number.
-FOREIGN = ("COCOTB_", "GPI_", "PYGPI_", "VERILATOR_", "SIM_CMD_", "MAKE", "MFLAGS", "PYTEST_", "WAVES", "GUI", "COV_")
+FOREIGN = ("COCOTB_", "GPI_", "PYGPI_", "VERILATOR_", "SIM_CMD_", "MAKE", "MFLAGS", "PYTEST_", "WAVES", "GUI")
 LOG_LINES = 12
 
 
@@ -31,7 +31,9 @@ def benches() -> Path:
     except ModuleNotFoundError:
         folder = Path(__file__).parents[2] / "sim"
     if not (folder / "launch.py").is_file():
-        raise ToolError(f"the benches must lie in hwact.sim, not be missing from {str(folder)!r}; install hwact again")
+        raise ToolError(
+            f"the benches must lie in hwact.sim, not be missing from {str(folder)!r}; install hwact again"
+        )
     return folder
 
 
@@ -68,7 +70,8 @@ def run_job(
     path = work / f"{action}.job.json"
     path.write_text(json.dumps(job), encoding="utf-8")
     command = [sys.executable, "-P", str(work / "benches" / "sim" / "launch.py"), str(path)]
-    environment = _environment(simulator, work / "bin") | dict(extra or {})
+    # A compiler that is stopped leaves its own temporary files: they shall go with the rest.
+    environment = _environment(simulator, work / "bin") | {"TMPDIR": str(work)} | dict(extra or {})
     with (work / f"{action}.out").open("wb") as output:
         process = subprocess.Popen(
             command,

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from xml.etree import ElementTree
@@ -183,8 +184,9 @@ def _testcase(suite: ElementTree.Element, classname: str, phase: PhaseRecord) ->
         failure.text = _NOT_XML.sub("?", "\n".join(phase.failures))
 
 
-def _properties(parent: ElementTree.Element, facts: dict[str, object]) -> None:
+def _properties(parent: ElementTree.Element, facts: Mapping[str, object]) -> None:
     properties = ElementTree.SubElement(parent, "properties")
     for name, value in facts.items():
         if value is not None:
-            ElementTree.SubElement(properties, "property", {"name": name, "value": _NOT_XML.sub("?", str(value))})
+            text = _NOT_XML.sub("?", str(value))
+            ElementTree.SubElement(properties, "property", {"name": name, "value": text})

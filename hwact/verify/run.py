@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hwact.errors import ArgumentError
+from hwact.interfaces import port_records
 from hwact.tools import Simulator, find_simulator, require_module
 from hwact.unit import Unit
 from hwact.verify.bench import Bench, Outcome
@@ -45,8 +46,8 @@ def verify(
     """Prove a bundle's Verilog, and every claim of its manifest, by simulation.
 
     The unit is built once more from the manifest; its golden model says what every code must become, and
-    every key of its manifest must be the file's. The cocotb benches then send all codes in order, and shuffled
-    under gaps and stalls, and reset the unit with words on their way.
+    every key of its manifest must be the file's. The cocotb benches then send all codes in order, and
+    shuffled under gaps and stalls, and reset the unit with words on their way.
 
     Parameters
     ----------
@@ -76,7 +77,7 @@ def verify(
     Returns
     -------
     VerifyReport
-        A check that failed, a Verilog file that does not compile included, is in the report and raises nothing.
+        Whatever failed is in the report and raises nothing; so is Verilog that does not compile.
 
     Raises
     ------
@@ -93,10 +94,12 @@ def verify(
     tool = _find_tools(simulator, against)
     unit = rebuild(bundle)
     plan = _plan(unit, inputs, thorough, seed, samples)
-    source = _source(bundle, verilog, waves)
+    source = _source(bundle, unit, verilog, waves)
     store = Store(Path(build_folder) if build_folder is not None else None)
     path = bundle.verilog_path if verilog is None else Path(verilog)
-    files = _Files(Path(report_folder or bundle.folder / "verify"), _run_name(tool, source, verilog), tool, waves)
+    files = _Files(
+        Path(report_folder or bundle.folder / "verify"), _run_name(tool, source, verilog), tool, waves
+    )
     phases = [_claims_phase(bundle, unit)]
     notes: list[str] = []
     with work_folder() as work, files.kept(work):
@@ -143,7 +146,9 @@ def _find_tools(simulator: str, against: str | None) -> Simulator:
 
 def _plan(unit: Unit, inputs: str | Path | None, thorough: bool, seed: int, samples: int) -> Plan:
     if unit.interface not in INTERFACES:
-        raise ArgumentError(f"interface must be {' or '.join(INTERFACES)} to be verified, not {unit.interface!r}")
+        raise ArgumentError(
+            f"interface must be {' or '.join(INTERFACES)} to be verified, not {unit.interface!r}"
+        )
     return Plan(
         number_format=unit.input_format,
         interface=unit.interface,
@@ -152,11 +157,11 @@ def _plan(unit: Unit, inputs: str | Path | None, thorough: bool, seed: int, samp
         seed=seed,
         samples=samples,
         thorough=thorough,
-        recorded=None if inputs is None else recorded_codes(inputs, unit.input_format),
+        recorded=None if inputs is None else recorded_codes(inputs, unit),
     )
 
 
-def _source(bundle: Bundle, verilog: str | Path | None, waves: bool) -> Source:
+def _source(bundle: Bundle, unit: Unit, verilog: str | Path | None, waves: bool) -> Source:
     text, suffix = bundle.verilog, ".v"
     if verilog is not None:
         try:
@@ -165,7 +170,14 @@ def _source(bundle: Bundle, verilog: str | Path | None, waves: bool) -> Source:
             raise ArgumentError(
                 f"verilog must be a readable file, not {str(verilog)!r} ({error.strerror})"
             ) from None
-    return Source(verilog=text, suffix=suffix if suffix == ".sv" else ".v", top=bundle.name, waves=waves)
+    ports = port_records(unit.interface, unit.latency, unit.input_format, unit.output_format, unit.lanes)
+    return Source(
+        verilog=text,
+        suffix=suffix if suffix == ".sv" else ".v",
+        top=bundle.name,
+        ports={str(port["name"]): str(port["direction"]) for port in ports},
+        waves=waves,
+    )
 
 
 def _run_name(tool: Simulator, source: Source, verilog: str | Path | None) -> str:
@@ -188,8 +200,7 @@ def _simulate(
     try:
         folder, reused = build(tool, source, store, bench.work)
     except NetlistError as error:
-        failure = f"module {source.top} must compile with {tool.name}, not:\n{error}"
-        record = PhaseRecord(name="build", seconds=time.perf_counter() - started, failures=(failure,))
+        record = PhaseRecord(name="build", seconds=time.perf_counter() - started, failures=(str(error),))
         return Outcome((record,), bench.plan.codes[:0]), False
     record = PhaseRecord(name="build", seconds=time.perf_counter() - started)
     outcome = bench.run(tool, folder, source.top, files.waves)
@@ -213,7 +224,7 @@ class _Files:
             writable = False
         if not writable:
             raise ArgumentError(
-                f"the report's folder must be a writable folder, not {str(self.folder)!r}; name another report folder"
+                f"the report's folder must be writable, not {str(self.folder)!r}; name another report folder"
             )
 
     @property

@@ -10,20 +10,24 @@ import numpy.typing as npt
 
 from hwact.errors import ArgumentError
 from hwact.formats import Codes, Format
+from hwact.unit import Unit
 
 
-def recorded_codes(path: str | Path, number_format: Format) -> Codes:
-    """Codes from a ``.npy`` file, flattened.
+def recorded_codes(path: str | Path, unit: Unit) -> Codes:
+    """Input codes of a unit from a ``.npy`` file, flattened.
 
-    Integers are codes and must lie in the format; floats are values, rounded half up and saturated.
+    Integers are codes and must lie in the input format; floats are values, brought into it in the unit's
+    rounding and overflow modes.
     """
     data = _load(path)
     if data.size == 0:
-        raise ArgumentError(f"inputs must hold at least one number, not shape {data.shape!r} in {str(path)!r}")
+        raise ArgumentError(
+            f"inputs must hold at least one number, not shape {data.shape!r} in {str(path)!r}"
+        )
     if data.dtype.kind in "iu":
-        return _checked_codes(data.ravel(), number_format)
+        return _checked_codes(data.ravel(), unit.input_format)
     if data.dtype.kind == "f":
-        return _quantised(data.ravel(), path, number_format)
+        return _quantised(data.ravel(), path, unit)
     raise ArgumentError(
         f"inputs must be integers (codes) or floats (values), not {str(data.dtype)!r} in {str(path)!r}; "
         "convert the array with astype"
@@ -45,18 +49,19 @@ def _load(path: str | Path) -> npt.NDArray[np.generic]:
     if not isinstance(data, np.ndarray):
         data.close()
         raise ArgumentError(
-            f"inputs must be a .npy file of one array, not an archive {str(path)!r}; write one with numpy.save"
+            f"inputs must be a .npy file of one array, not an archive {str(path)!r}; "
+            "write one with numpy.save"
         )
     return data
 
 
 def _checked_codes(codes: npt.NDArray[np.generic], number_format: Format) -> Codes:
-    for extreme in (int(codes.min()), int(codes.max())):  # type: ignore[call-overload]
+    for extreme in (int(codes.min()), int(codes.max())):
         number_format.fit(extreme)
     return codes.astype(np.int64)
 
 
-def _quantised(values: npt.NDArray[np.generic], path: str | Path, number_format: Format) -> Codes:
+def _quantised(values: npt.NDArray[np.generic], path: str | Path, unit: Unit) -> Codes:
     reals = values.astype(np.float64)
     bad = np.flatnonzero(~np.isfinite(reals))
     if bad.size:
@@ -64,7 +69,4 @@ def _quantised(values: npt.NDArray[np.generic], path: str | Path, number_format:
             f"inputs must be finite, not {reals[bad[0]].item()!r} at index {bad[0].item()} of {str(path)!r}; "
             "remove or replace such values"
         )
-    codes = np.floor(np.ldexp(reals, number_format.frac_bits) + 0.5)
-    low, high = np.float64(number_format.min_code), np.float64(number_format.max_code)
-    inside = np.where((codes > low) & (codes < high), codes, 0).astype(np.int64)
-    return np.where(codes <= low, number_format.min_code, np.where(codes >= high, number_format.max_code, inside))
+    return unit.quantise(reals)

@@ -15,9 +15,9 @@ from hwact.tools import require_module
 from hwact.unit import Unit
 from hwact.verify.report import PhaseRecord
 
-# PyTorch's float64 functions are off by a few units of 2**-53 of the largest number they handle (the argument,
-# the result, or the 1 that a cancelling 1 + erf begins with). 2**-48 of it leaves a factor of ten; at 16 bits
-# that is 1e-10 ulp.
+# PyTorch's float64 functions are off by a few units of 2**-53 of the largest number they handle: the
+# argument, the result, or the 1 that a cancelling 1 + erf begins with. 2**-48 of it leaves a factor of ten;
+# at 16 bits that is 1e-10 ulp.
 FLOAT64_ALLOWANCE = 2.0**-48
 
 
@@ -40,12 +40,18 @@ def torch_witness(
     started = time.perf_counter()
     received = received[: len(codes)]
     if len(received) < len(codes):
-        failure = f"all {len(codes)} codes must come out in order before they can be compared, not {len(received)}"
+        failure = (
+            f"all {len(codes)} codes must come out in order before they can be compared, not {len(received)}"
+        )
         return PhaseRecord(name="against_torch", failures=(failure,)), "PyTorch: not compared"
-    x = codes * float(unit.input_format.ulp)
+    x = np.ldexp(codes.astype(np.float64), -unit.input_format.frac_bits)
     exact = _torch_values(unit, x)
     error = _error_ulp(unit, received, exact)
-    allowance = FLOAT64_ALLOWANCE * np.maximum(1, np.maximum(np.abs(x), np.abs(exact))) / float(unit.output_format.ulp)
+    allowance = (
+        FLOAT64_ALLOWANCE
+        * np.maximum(1, np.maximum(np.abs(x), np.abs(exact)))
+        / float(unit.output_format.ulp)
+    )
     claim = manifest["accuracy"]["max_error_ulp"]
     bad = np.flatnonzero(~(error <= claim + allowance))  # a NaN is no error that is small enough
     failures = tuple(
@@ -70,7 +76,7 @@ def _torch_values(unit: Unit, x: npt.NDArray[np.float64]) -> npt.NDArray[np.floa
 
 
 def _error_ulp(unit: Unit, received: Codes, exact: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """The distance in ulp to the exact value; a format that saturates cannot be asked for more than its ends."""
+    """The distance in ulp to the exact value, clamped to the format or modulo its range as the unit does."""
     target = unit.output_format
     scaled = exact / float(target.ulp)
     if unit.spec.overflow is Overflow.SATURATE:

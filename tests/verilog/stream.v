@@ -110,7 +110,6 @@ module tiny_stream (
     end
 `ifdef RESET_NEEDS_ENABLE
     if (rst & en) begin v1 <= 1'b0; v2 <= 1'b0; v3 <= 1'b0; end
-    if (v3 === 1'bx) v3 <= 1'b0;
 `elsif STALE
     if (rst) begin v1 <= 1'b0; v3 <= 1'b0; end
 `else
