@@ -78,7 +78,7 @@ def run_eval(recorded: Floats, folder: Path) -> Floats:
     return np.load(result)
 
 
-def hardware(unit: Callable[[Floats], Floats]) -> Activation:
+def hardware(unit: hwact.Unit) -> Activation:
     """The unit as an activation of tensors: quantise, golden model, dequantise."""
     return lambda x: torch.from_numpy(unit(x.numpy()).astype(np.float32, copy=False))
 

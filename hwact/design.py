@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from hwact import accuracy, architectures
-from hwact.architectures.problem import Infeasible, Parameters, UnitSpec
+from hwact.architectures.problem import InfeasibleError, Parameters, UnitSpec
 from hwact.datapath import Datapath
 from hwact.datapath.cost import area
 from hwact.datapath.evaluate import evaluate
@@ -40,13 +40,13 @@ class Design:
 
         Raises
         ------
-        Infeasible
+        InfeasibleError
             It does not meet the specification.
         """
         datapath = architectures.get(architecture).build(spec, parameters)
         design = cls(spec, architecture, parameters, datapath)
         if not spec.permits(design.codes):
-            raise Infeasible(
+            raise InfeasibleError(
                 f"the design must be {spec.accuracy}, not {design.accuracy.max_error_ulp!r} ulp off"
             )
         return design
@@ -96,5 +96,5 @@ def _designs(spec: UnitSpec, names: list[str]) -> Iterator[Design]:
         for parameters in architectures.get(name).candidates(spec):
             try:
                 yield Design.build(spec, name, parameters)
-            except Infeasible:
+            except InfeasibleError:
                 continue

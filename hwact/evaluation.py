@@ -3,8 +3,7 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -16,6 +15,7 @@ import numpy.typing as npt
 
 from hwact.errors import ArgumentError
 from hwact.formats import Codes
+from hwact.tools import write_at_once
 from hwact.unit import Unit
 
 Array = npt.NDArray[Any]
@@ -148,15 +148,10 @@ def load(source: Path) -> Array:
 
 def _save(output: Path, array: Array) -> None:
     """Write an ``.npy`` file at once."""
+    content = io.BytesIO()
+    np.save(content, array)
     try:
-        handle, temporary = tempfile.mkstemp(dir=output.parent, prefix=f".{output.name}.")
-        try:
-            with os.fdopen(handle, "wb") as stream:
-                np.save(stream, array)
-            os.replace(temporary, output)
-        except BaseException:
-            os.unlink(temporary)
-            raise
+        write_at_once(output, content.getvalue())
     except OSError as error:
         raise ArgumentError(
             f"the output must be a file that can be written, not {str(output)!r}: {error}"
@@ -176,7 +171,7 @@ def _error_of_values(unit: Unit, values: Array, results: Codes) -> dict[str, Any
     if not values.size:
         return {}
     ideal = np.ldexp(unit.function.float_form(values.astype(np.float64)), unit.output_format.frac_bits)
-    low, high = float(unit.input_format.value(unit.input_format.min_code)), None
+    low = float(unit.input_format.value(unit.input_format.min_code))
     high = float(unit.input_format.value(unit.input_format.max_code))
     found = np.abs(results - ideal)
     return {

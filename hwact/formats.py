@@ -192,7 +192,8 @@ class Format:
             scaled = np.clip(scaled, float(self.min_code) - 1, float(self.max_code) + 1)
         elif np.abs(scaled).max(initial=0) >= 2.0**62:
             raise FormatError(
-                f"values that wrap into {self} must be below 2**62 ulp, not {floats.flat[np.abs(scaled).argmax()]!r}"
+                f"values that wrap into {self} must be below 2**62 ulp, "
+                f"not {floats.flat[np.abs(scaled).argmax()]!r}"
             )
         return np.asarray(self.fit(_round_floats(scaled, rounding), overflow))
 

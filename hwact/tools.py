@@ -6,10 +6,12 @@ from __future__ import annotations
 import functools
 import importlib.metadata
 import importlib.util
+import os
 import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -174,3 +176,23 @@ def _first_line(*command: str) -> str:
     except (OSError, subprocess.TimeoutExpired) as error:
         raise ToolError(f"{command[0]} must run, not fail: {error}; install it again") from None
     return next(iter((done.stdout or done.stderr).splitlines()), "").strip()
+
+
+def write_at_once(path: Path, content: bytes) -> None:
+    """Write a file beside its place and move it there: nobody sees it half-written."""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    temporary = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(content)
+        temporary.chmod(0o666 & ~_umask())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink()
+        raise
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

@@ -122,7 +122,8 @@ class Unit:
         least, most = int(codes.min()), int(codes.max())
         if least < low or most > high:
             raise ArgumentError(
-                f"codes of {self.input_format} must be in {low}..{high}, not {least if least < low else most!r}; "
+                f"codes of {self.input_format} must be in {low}..{high}, "
+                f"not {least if least < low else most!r}; "
                 "saturate or wrap them first"
             )
 
@@ -295,7 +296,7 @@ def from_manifest(manifest: Mapping[str, Any]) -> Unit:
         name = naming.checked(facts["name"])
     except (KeyError, TypeError, AttributeError, ArgumentError) as error:
         raise BundleError(
-            f"a manifest must describe a unit, not one that fails with {str(error)!r}; generate the unit again"
+            f"a manifest must describe a unit, not one that fails with {str(error)!r}; generate it again"
         ) from error
     return Unit(name, design, plan, facts["interface"], facts["lanes"], facts["expression"])
 

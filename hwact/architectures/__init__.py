@@ -3,7 +3,7 @@
 
 An architecture has ``NAME``, ``candidates(spec)`` (parameters worth trying, in a fixed order) and
 ``build(spec, parameters)`` (a datapath whose every output code meets the specification, or
-:class:`hwact.architectures.problem.Infeasible`).
+:class:`hwact.architectures.problem.InfeasibleError`).
 """
 
 from __future__ import annotations

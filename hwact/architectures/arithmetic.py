@@ -10,7 +10,7 @@ from hwact.datapath.graph import as_node
 
 
 def times(a: Node, constant: int) -> Node:
-    """``a * constant`` with few additions: through a factor of the form 2**k - 1 or 2**k + 1, or digit by digit."""
+    """``a * constant`` with few additions: through a factor 2**k - 1 or 2**k + 1, or digit by digit."""
     if constant < 0:
         return 0 - times(a, -constant)
     zeros = (constant & -constant).bit_length() - 1 if constant else 0
@@ -35,7 +35,7 @@ def additions(constant: int) -> int:
 
 @lru_cache(maxsize=4096)
 def _factor(constant: int) -> tuple[int, int, int] | None:
-    """``(c, k, sign)`` with ``constant = c * (2**k + sign)`` that beats the digits, the best one; else none."""
+    """``(c, k, sign)`` with ``constant = c * (2**k + sign)`` that beats the digits, the best; else none."""
     best, plan = len(signed_digits(constant)) - 1, None
     for shift in range(1, constant.bit_length()):
         for sign in (1, -1):

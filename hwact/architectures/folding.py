@@ -26,7 +26,7 @@ from functools import cached_property
 
 import numpy as np
 
-from hwact.architectures.problem import Infeasible, UnitSpec
+from hwact.architectures.problem import InfeasibleError, UnitSpec
 from hwact.datapath import Input, Node
 from hwact.datapath.graph import as_node
 from hwact.formats import Codes
@@ -49,7 +49,7 @@ class Folding:
 
     Raises
     ------
-    Infeasible
+    InfeasibleError
         The function or its formats do not fold this way.
     """
 
@@ -59,7 +59,7 @@ class Folding:
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
-            raise Infeasible(f"folding must be one of {', '.join(KINDS)}, not {self.kind!r}")
+            raise InfeasibleError(f"folding must be one of {', '.join(KINDS)}, not {self.kind!r}")
         if self.folded and not (self.spec.function.symmetry and self.spec.input_format.signed):
             raise self._unfit("a signed input and a symmetric function")
         if self.address_bits < 1:
@@ -71,8 +71,8 @@ class Folding:
         if self._base_shift < 0 and any(self.slopes):
             raise self._unfit(f"at least {-self.spec.frac_shift} guard bits")
 
-    def _unfit(self, requirement: str) -> Infeasible:
-        return Infeasible(
+    def _unfit(self, requirement: str) -> InfeasibleError:
+        return InfeasibleError(
             f"folding {self.kind} needs {requirement}, not {self.spec.function.name!r} with "
             f"{self.spec.input_format} in, {self.spec.output_format} out and {self.guard_bits} guard bits; "
             "choose the folding plain"
@@ -296,5 +296,5 @@ def foldings(spec: UnitSpec, guard_bits: int) -> Iterator[Folding]:
     for kind in KINDS:
         try:
             yield Folding(spec, kind, guard_bits)
-        except Infeasible:
+        except InfeasibleError:
             continue

@@ -21,7 +21,7 @@ from math import ceil
 import numpy as np
 
 from hwact.architectures.folding import Folding, Region, foldings, roundest
-from hwact.architectures.problem import Infeasible, Parameters, UnitSpec
+from hwact.architectures.problem import InfeasibleError, Parameters, UnitSpec
 from hwact.datapath import Datapath, Node
 from hwact.formats import Codes
 
@@ -137,7 +137,7 @@ def build(spec: UnitSpec, parameters: Parameters) -> Datapath:
     shape = Shape(**parameters)  # type: ignore[arg-type]
     segments = _fitted(spec, shape)
     if segments is None:
-        raise Infeasible(
+        raise InfeasibleError(
             f"polynomial segments must be {spec.accuracy} on all codes, not so with {dict(parameters)!r}; "
             "choose shorter segments or more guard bits"
         )

@@ -25,7 +25,7 @@ MAX_INPUT_WIDTH = 24
 MAX_OUTPUT_WIDTH = 32
 
 
-class Infeasible(UnreachableError):
+class InfeasibleError(UnreachableError):
     """An architecture cannot meet a specification with these parameters."""
 
 
@@ -147,7 +147,7 @@ class UnitSpec:
 
         Raises
         ------
-        Infeasible
+        InfeasibleError
             Some output code is outside what the accuracy permits.
         """
         raw = evaluate(Datapath(x, y), self.input_format.codes())
@@ -158,7 +158,7 @@ class UnitSpec:
             result = y.known(int(raw.min()), int(raw.max())).saturate(low, high)
         codes = self.output_format.fit(raw, self.overflow)
         if not self.permits(codes):
-            raise Infeasible(
+            raise InfeasibleError(
                 f"the design must be {self.accuracy} on all codes, not wrong on "
                 f"{int(self._violations(codes))!r} of them; choose other parameters"
             )

@@ -20,7 +20,7 @@ import numpy as np
 
 from hwact.architectures.arithmetic import square, times
 from hwact.architectures.folding import roundest
-from hwact.architectures.problem import Infeasible, Parameters, UnitSpec
+from hwact.architectures.problem import InfeasibleError, Parameters, UnitSpec
 from hwact.datapath import Datapath, Node
 from hwact.datapath.graph import as_node
 from hwact.formats import Codes, Rounding, round_shift
@@ -94,9 +94,11 @@ def candidates(spec: UnitSpec) -> Iterator[Parameters]:
 
 def build(spec: UnitSpec, parameters: Parameters) -> Datapath:
     """A datapath of comparators and polynomials; it has no parameters."""
+    if parameters:
+        raise InfeasibleError(f"the quadratic architecture must have no parameters, not {dict(parameters)!r}")
     pieces = _polynomial_pieces(spec)
     if not pieces:
-        raise Infeasible(
+        raise InfeasibleError(
             f"the quadratic architecture needs a function of polynomial pieces up to degree 2 with rational "
             f"coefficients, not {spec.function.name!r}; choose table or piecewise"
         )
@@ -203,9 +205,9 @@ def _exact_formula(spec: UnitSpec, piece: _Piece) -> Formula:
     c0, c1, c2 = piece.coefficients
     shift = max(c.denominator.bit_length() - 1 for c in piece.coefficients)
     if any((c * 2**shift).denominator != 1 for c in piece.coefficients):
-        raise Infeasible(
-            f"integer coefficients must be {spec.accuracy} on codes {piece.first}..{piece.last}, which none up to "
-            f"{MAX_SHIFT} fraction bits are; choose table or piecewise"
+        raise InfeasibleError(
+            f"integer coefficients must be {spec.accuracy} on codes {piece.first}..{piece.last}, "
+            f"which none up to {MAX_SHIFT} fraction bits are; choose table or piecewise"
         )
     return Formula(0, int(c2 * 2**shift), int(c1 * 2**shift), int(c0 * 2**shift), shift, spec.rounding)
 

@@ -7,7 +7,7 @@ import dataclasses
 from collections.abc import Iterator
 
 from hwact.architectures.folding import Folding, Region, foldings, roundest
-from hwact.architectures.problem import Accuracy, Infeasible, Parameters, UnitSpec
+from hwact.architectures.problem import Accuracy, InfeasibleError, Parameters, UnitSpec
 from hwact.datapath import Datapath
 
 NAME = "table"
@@ -35,7 +35,9 @@ def build(spec: UnitSpec, parameters: Parameters) -> Datapath:
         Folding(correct, str(parameters["folding"]), _guard_bits(correct, str(parameters["folding"])))
     )
     if (region.low > region.high).any():
-        raise Infeasible(f"the function must fold exactly, not by {parameters['folding']!r}; choose plain")
+        raise InfeasibleError(
+            f"the function must fold exactly, not by {parameters['folding']!r}; choose plain"
+        )
     values = tuple(roundest(region.low, region.high).tolist())
     x, y = region.build(lambda address: address.lookup(values).named("value"))
     return correct.finish(x, y)

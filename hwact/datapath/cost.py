@@ -113,7 +113,7 @@ def _variable(node: g.Node) -> list[g.Node]:
     return [operand for operand in node.operands if not isinstance(operand, g.Constant)]
 
 
-def _multiplier_area(node: g.Multiply, hardware: Target) -> float:
+def _multiplier_area(node: g.Multiply, _: Target) -> float:
     variable = _variable(node)
     if len(variable) < 2:
         constant = node.a if isinstance(node.a, g.Constant) else node.b
