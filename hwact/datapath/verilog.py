@@ -3,20 +3,21 @@
 
 from __future__ import annotations
 
+import json
 import re
+import subprocess
+import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
 from amaranth.back import rtlil
 from amaranth.lib.wiring import Component
-from pyosys import libyosys as ys
 
 from hwact.datapath.rtl import Table, table_name
+from hwact.datapath.yosys import INSTANCE, PLACE
+from hwact.errors import ToolError
 
-_ARITHMETIC = ("$add", "$sub", "$mul")
-_COMPARISON = ("$lt", "$le", "$gt", "$ge", "$eq", "$ne")
-_INSTANCE, _PLACE = "hwact_table", "_place"
 _WAIVER = (
     "  /* verilator lint_off UNUSEDSIGNAL */  // bits of an exact result that rounding or truncation drops\n"
     "{declaration}"
@@ -41,86 +42,17 @@ def convert(component: Component, name: str, ports: Mapping[str, str], tables: M
         Read-only tables by signal name; filled while the component is elaborated. They become
         ``case`` statements: Yosys would write ``initial`` blocks, which synthesis for silicon ignores.
     """
-    design = ys.Design()
     with tempfile.TemporaryDirectory() as folder:
-        source, result = Path(folder, "unit.il"), Path(folder, "unit.v")
+        source, result, job = (Path(folder, file) for file in ("unit.il", "unit.v", "job.json"))
         source.write_text(rtlil.convert(component, name=name, emit_src=False))
-        _run(
-            design,
-            f"read_rtlil {source}",
-            "proc -noopt",
-            "flatten -noscopeinfo",
-            "rename -hide w:*.* w:port__*",
-        )
-        module = design.module(_identifier(name))
-        _set_ports(module, ports)
-        _set_tables_aside(module)
-        _run(design, "delete m:* t:$meminit_v2", "setattr -unset init w:*", "opt_expr -keepdc")
-        _run(design, "wreduce -keepdc", "opt_clean -purge", "opt_merge", "opt_dff w:*valid* %ci1:+[Q]")
-        _run(design, "opt_dff -nosdff", "opt_clean -purge")
-        _match_operand_widths(module)
-        _run(design, f"write_verilog -noattr {result}")
+        arguments = {"source": str(source), "result": str(result), "name": name, "ports": dict(ports)}
+        job.write_text(json.dumps(arguments))
+        command = [sys.executable, "-m", "hwact.datapath.yosys", str(job)]
+        run = subprocess.run(command, capture_output=True, text=True, check=False)
+        if run.returncode:
+            raise ToolError(f"Yosys must accept hwact's own circuit, not fail: {run.stderr[-500:]}")
         text = result.read_text()
     return _finished(text, tables)
-
-
-def _run(design: ys.Design, *passes: str) -> None:
-    for command in passes:
-        ys.Pass.call(design, f"tee -q {command}")
-
-
-def _identifier(name: str) -> ys.IdString:
-    return ys.IdString("\\" + name)
-
-
-def _set_ports(module: ys.Module, ports: Mapping[str, str]) -> None:
-    """Give ports their contract names and order; a port without one (an unused reset) becomes a wire.
-
-    Ports are plain vectors: operators on a signed port would change their meaning with it.
-    """
-    for port in list(module.ports):
-        if port.str()[1:] not in ports.values():
-            module.wire(port).port_input = False
-    for verilog, amaranth in ports.items():
-        if verilog != amaranth:
-            module.rename(module.wire(_identifier(amaranth)), _identifier(verilog))
-    for position, verilog in enumerate(ports, start=1):
-        wire = module.wire(_identifier(verilog))
-        wire.port_id, wire.is_signed = position, False
-    module.fixup_ports()
-
-
-def _set_tables_aside(module: ys.Module) -> None:
-    """Put an instance in place of every table's read port, for :func:`_with_table` to find."""
-    for cell in list(module.selected_cells()):
-        if cell.type.str() != "$memrd_v2":
-            continue
-        memory = cell.getParam(_identifier("MEMID")).decode_string().lstrip("\\")
-        address, data = cell.getPort(_identifier("ADDR")), cell.getPort(_identifier("DATA"))
-        module.remove(cell)
-        instance = module.addCell(_identifier(memory + _PLACE), _identifier(_INSTANCE))
-        instance.setPort(_identifier("address"), address)
-        instance.setPort(_identifier("data"), data)
-
-
-def _match_operand_widths(module: ys.Module) -> None:
-    """Extend the operands of arithmetic to one width, so that linters find no implicit extension."""
-    for cell in list(module.selected_cells()):
-        arithmetic = cell.type.str() in _ARITHMETIC
-        if not arithmetic and cell.type.str() not in _COMPARISON:
-            continue
-        widest = max(_parameter(cell, f"{port}_WIDTH") for port in ("Y" if arithmetic else "AB"))
-        for port in "AB":
-            bits = cell.getPort(_identifier(port))
-            bits.extend_u0(widest, _parameter(cell, f"{port}_SIGNED") == 1)
-            cell.setPort(_identifier(port), bits)
-            cell.setParam(_identifier(f"{port}_WIDTH"), ys.Const(widest, 32))
-            if arithmetic:
-                cell.setParam(_identifier(f"{port}_SIGNED"), ys.Const(0, 1))
-
-
-def _parameter(cell: ys.Cell, name: str) -> int:
-    return int(cell.getParam(_identifier(name)).as_int())
 
 
 def _finished(text: str, tables: Mapping[str, Table]) -> str:
@@ -167,12 +99,12 @@ def _with_table(text: str, signal: str, table: Table) -> str:
 
     It drives the wire that the instance drove, or a register of its own where that is part of a port.
     """
-    instance = rf"  {_INSTANCE} {table_name(signal)}{_PLACE} \(\n"
+    instance = rf"  {INSTANCE} {table_name(signal)}{PLACE} \(\n"
     found = re.search(
         instance + r"    \.address\((?P<address>.*)\),\n    \.data\((?P<data>.*)\)\n  \);\n", text
     )
     if found is None:  # nothing reads the table
-        assert f"{table_name(signal)}{_PLACE}" not in text, signal
+        assert f"{table_name(signal)}{PLACE}" not in text, signal
         return text
     data, bits = found["data"], f"[{table.width - 1}:0] " * (table.width > 1)
     if f"  wire {bits}{data};\n" in text:
