@@ -111,7 +111,7 @@ class Unit:
         table, mask = self._table.astype(result.dtype), self._table.size - 1
         for start in range(0, flat.size, _BLOCK):
             block = slice(start, start + _BLOCK)
-            np.take(table, flat[block] & mask, out=result[block], mode="wrap")
+            np.take(table, flat[block].astype(np.intp) & mask, out=result[block], mode="wrap")
         return result.reshape(array.shape)
 
     def _check_range(self, codes: Array) -> None:
