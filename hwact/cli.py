@@ -75,8 +75,7 @@ def command() -> None:
 
 
 def _parameter_names() -> list[str]:
-    found = {p.name: p for name in functions.names() for p in functions.parameters_of(name)}
-    return sorted(found)
+    return sorted({p.name for name in functions.names() for p in functions.parameters_of(name)})
 
 
 def _unit_options(wrapped: Command) -> Command:

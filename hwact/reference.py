@@ -372,6 +372,7 @@ class _Evaluation:
         if (abs(whole) + size >= 2.0 ** (_INT64_BITS - 1) and not self.wraps) or size >= 2.0**52:
             return False
         error = bound + sum(float(c.rad()) for c in coefficients) + (2 * _TERMS + 4) * _ROUNDOFF * size
+        error *= 1 + 2.0**-20  # the conversions to float above round to nearest
         t = (np.arange(start, end) - centre) / float(radius)
         value = _horner(floats, t)
         below, above = np.floor(value - error), np.floor(value + error)
