@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The README's commands run as shown, and its table and picture are what hwact makes today."""
+
+from __future__ import annotations
+
+import os
+import re
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import hwact
+from benchmarks import readme
+from hwact import report
+
+ROOT = readme.ROOT
+TEXT = readme.README.read_text(encoding="utf-8")
+COMMANDS = re.findall(r"^    (python .*)$", TEXT, re.MULTILINE)
+INSTALL = "python -m pip install"
+
+
+def test_the_search_finds_the_commands() -> None:
+    assert len(COMMANDS) == TEXT.count("\n    python ") == 13
+    assert len([command for command in COMMANDS if INSTALL in command]) == 2
+
+
+def test_ci_runs_the_commands_that_install() -> None:
+    script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    for command in COMMANDS:
+        assert INSTALL not in command or f"'{command}'" in script
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where a user stands after cloning, as far as the commands see it."""
+    made = tmp_path_factory.mktemp("clone")
+    (made / "examples").symlink_to(ROOT / "examples")
+    return made
+
+
+def run(command: str, folder: Path) -> str:
+    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    done = subprocess.run(
+        ["bash", "-c", command], cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
+    return done.stdout
+
+
+def test_every_command_runs_in_the_order_shown(folder: Path) -> None:
+    printed = {}
+    for command in COMMANDS:
+        shown = command.split(" && ")[-1] if INSTALL in command else command
+        if shown != "python -m pytest":
+            printed[shown] = run(shown, folder)
+    assert len(printed) == len(COMMANDS) - 1
+    assert "verify build/smelu_sq4_12" in printed["python -m hwact generate --width 16"]
+    built = {path.name for path in (folder / "build").iterdir()}
+    named = {"smelu_sq4_12", "gelu_sq4_12", "swish_sq4_12", "smelu_beta0_5_sq4_12", "softplus_sq4_8"}
+    named |= {"mish_sq4_8", "tanh_sq4_12_sq1_15", "gelu_grad_sq4_12", "quickgelu", "digits"}
+    assert built == named
+
+
+def test_the_python_block_does_what_its_comments_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (block,) = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
+    script = tmp_path / "block.py"
+    script.write_text(block, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    names = runpy.run_path(str(script))
+    assert np.array_equal(names["codes"], names["values"] * 4096)
+    assert names["report"].codes_checked == 65536
+    assert names["folder"] == Path("build/gelu_sq4_12")
+    assert names["exact"].shape == (65536,)
+
+
+def test_the_table_and_the_picture_are_current() -> None:
+    made = {width: readme.units(width) for width in readme.WIDTHS}
+    table = readme.table([unit for width in readme.WIDTHS for unit in made[width]])
+    message = "must be current; run python benchmarks/readme.py"
+    assert readme.with_section(TEXT, "units", table) == TEXT, f"README.md's table {message}"
+    picture = readme.PICTURE.read_text(encoding="utf-8")
+    assert readme.digests(made[readme.PICTURED]) in picture, f"{readme.PICTURE.name} {message}"
+
+
+def test_a_stale_table_would_be_seen() -> None:
+    assert readme.with_section(TEXT, "units", "| other |") != TEXT
+    with pytest.raises(SystemExit, match=r"must have one section 'rows', not 0"):
+        readme.with_section(TEXT, "rows", "")
+
+
+def test_the_picture_is_the_same_every_time() -> None:
+    unit = hwact.build("smelu", width=6)
+    first, second = (report.svg(report.error_figure([unit]), "d") for _ in range(2))
+    assert first == second
+    assert "<text" in first
+
+
+def test_signed_errors_agree_with_the_accuracy_report() -> None:
+    unit = hwact.build("gelu", width=12, accuracy="faithful")
+    errors = report.signed_errors(unit)
+    assert errors.size == 4096
+    assert np.abs(errors).max() == pytest.approx(unit.accuracy.max_error_ulp, abs=2**-20)
+    assert errors.min() < 0 < errors.max()
