@@ -261,20 +261,31 @@ def build(
         target=cost.target(target),
     )
     _check_interface(interface, lanes)
-    unit_name = naming.checked(name) if name else naming.default(spec_function, *formats)
+    unit_name = naming.checked(name) if name is not None else naming.default(spec_function, *formats)
     design = choose(spec, architecture)
     plan = schedule(design.datapath, spec.target, latency)
     return Unit(unit_name, design, plan, interface, lanes, expression)
 
 
 def from_manifest(manifest: Mapping[str, Any]) -> Unit:
-    """The unit that a manifest describes, built again from its parameters.
+    """The unit that a manifest describes, built again from its parameters; its codes have the digest stated.
 
     Raises
     ------
     BundleError
-        The manifest does not describe a unit.
+        The manifest does not describe a unit, or describes one of other codes.
     """
+    unit = rebuilt(manifest)
+    if manifest.get("golden_sha256") != unit.golden_sha256:
+        raise BundleError(
+            f"golden_sha256 must be {unit.golden_sha256!r}, the digest of the unit's codes, "
+            f"not {manifest.get('golden_sha256')!r}; generate it again"
+        )
+    return unit
+
+
+def rebuilt(manifest: Mapping[str, Any]) -> Unit:
+    """Like :func:`from_manifest`, but without a look at the digest."""
     try:
         facts = dict(manifest)
         function = None if facts["expression"] else facts["function"]
@@ -292,13 +303,23 @@ def from_manifest(manifest: Mapping[str, Any]) -> Unit:
         )
         _check_interface(facts["interface"], facts["lanes"])
         design = Design.build(spec, facts["architecture"], facts["architecture_parameters"])
-        plan = schedule(design.datapath, spec.target, facts["latency"])
+        plan = schedule(design.datapath, spec.target, _given_latency(facts["latency"]))
         name = naming.checked(facts["name"])
-    except (KeyError, TypeError, AttributeError, ArgumentError) as error:
+    except KeyError as error:
+        raise BundleError(
+            f"a manifest must have the key {str(error.args[0])!r}, not be without it; generate it again"
+        ) from error
+    except (TypeError, AttributeError, ValueError) as error:
         raise BundleError(
             f"a manifest must describe a unit, not one that fails with {str(error)!r}; generate it again"
         ) from error
     return Unit(name, design, plan, facts["interface"], facts["lanes"], facts["expression"])
+
+
+def _given_latency(latency: int | None) -> int:
+    if latency is None:
+        raise ArgumentError(f"latency must be an integer, not {latency!r}")
+    return latency
 
 
 def _function(
@@ -312,6 +333,8 @@ def _function(
         raise ArgumentError(
             f"exactly one of a function and an expression must be given, not {function!r} and {expression!r}"
         )
+    if not isinstance(gradient, bool):
+        raise ArgumentError(f"gradient must be True or False, not {gradient!r}")
     if expression is None:
         assert function is not None
         return functions.get(function, gradient=gradient, **parameters)
@@ -319,7 +342,7 @@ def _function(
         raise ArgumentError(
             f"an expression takes no parameters, not {sorted(parameters)!r}; write them into it"
         )
-    spec = functions.from_expression(expression, naming.checked(name) if name else None)
+    spec = functions.from_expression(expression, naming.checked(name) if name is not None else None)
     return spec.gradient() if gradient else spec
 
 
@@ -329,6 +352,11 @@ def _formats(
     if input_format is None and width is None:
         raise ArgumentError(
             "a width or an input format must be given, not neither; say width=16, for example"
+        )
+    if width is not None and input_format is not None and output_format is not None:
+        raise ArgumentError(
+            f"width must stand for a format that is not given, not be {width!r} beside both formats; "
+            "leave it out"
         )
     given = Format.of_width(width) if width is not None else None
     first = Format.parse(input_format) if input_format is not None else given

@@ -14,7 +14,7 @@ import numpy as np
 
 from hwact.errors import BundleError, HwactError
 from hwact.formats import Format
-from hwact.unit import Unit, from_manifest
+from hwact.unit import Unit, rebuilt
 
 DIGEST_BITS = 24  # beyond this width nobody evaluates every code
 BLOCK = 1 << 20
@@ -86,7 +86,7 @@ def _read_manifest(folder: Path, path: Path) -> Mapping[str, Any]:
 def rebuild(bundle: Bundle) -> Unit:
     """The unit that the manifest describes, built once more."""
     try:
-        return from_manifest(bundle.manifest)
+        return rebuilt(bundle.manifest)
     except (HwactError, KeyError, TypeError, ValueError) as error:
         raise BundleError(
             f"{bundle.name}.json must describe a unit that this hwact can build, not {_reason(error)}; "
