@@ -68,10 +68,13 @@ def _print_json(value: object) -> None:
     click.echo(json.dumps(value, indent=2))
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="hwact")
-def command() -> None:
+@click.pass_context
+def command(context: click.Context) -> None:
     """Proven activation-function units in fixed-point hardware."""
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
 
 
 def _parameter_names() -> list[str]:

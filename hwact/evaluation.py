@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hwact.errors import ArgumentError
-from hwact.formats import Codes
+from hwact.formats import Codes, Format
 from hwact.tools import write_at_once
 from hwact.unit import Unit
 
@@ -63,16 +63,21 @@ def _code(unit: Unit, text: str) -> int:
     given = unit.input_format
     try:
         if text.lower().startswith("0x"):
-            bits = int(text, 16)
-            if bits >= 1 << given.width:
-                raise ArgumentError(f"a code of {given} must have at most {given.width} bits, not {text!r}")
-            return bits - (1 << given.width) if given.signed and bits >> (given.width - 1) else bits
+            return _from_register(int(text, 16), text, given)
         value = Fraction(text) if len(text) <= 60 and "e" not in text.lower() else Fraction(float(text))
+    except ArgumentError:
+        raise
     except (ValueError, OverflowError, ZeroDivisionError):
         raise ArgumentError(
             f"a number must be a finite value such as -1.5 or a code such as 0x1000, not {text!r}"
         ) from None
     return given.quantise(value, unit.spec.rounding, unit.spec.overflow)
+
+
+def _from_register(bits: int, text: str, given: Format) -> int:
+    if bits >= 1 << given.width:
+        raise ArgumentError(f"a code of {given} must have at most {given.width} bits, not {text!r}")
+    return bits - (1 << given.width) if given.signed and bits >> (given.width - 1) else bits
 
 
 def _evaluated(unit: Unit, code: int) -> Evaluated:

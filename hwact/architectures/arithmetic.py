@@ -81,13 +81,14 @@ def square(a: Node) -> Node:
         bit = a.bits(i, 1)
         above = a.width - 1 - i
         row = bit if not above else a.bits(i + 1, above).concat(bit, 2)
-        rows.append(bit.select(row, 0) << (2 * i) if above else row << (2 * i))
+        gated = bit.select(row, 0).named("square_row") if above else row
+        rows.append(gated << (2 * i))
     return balanced_sum(rows).known(a.low**2, a.high**2).named("square")
 
 
 def balanced_sum(rows: list[Node]) -> Node:
     """The sum of all rows as a tree of neighbours."""
     while len(rows) > 1:
-        pairs = [rows[i] + rows[i + 1] for i in range(0, len(rows) - 1, 2)]
+        pairs = [(rows[i] + rows[i + 1]).named("partial_sum") for i in range(0, len(rows) - 1, 2)]
         rows = pairs + rows[len(rows) & ~1 :]
     return rows[0]

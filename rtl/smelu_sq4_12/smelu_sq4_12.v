@@ -13,28 +13,9 @@ module smelu_sq4_12(clk, rst, i_data, i_valid, i_ready, o_data, o_valid, o_ready
   wire _00_;
   wire _01_;
   wire _02_;
-  wire [15:0] add_1;
-  wire [25:0] add_10;
-  reg [25:0] add_10_s1;
-  wire [25:0] add_11;
-  wire [25:0] add_12;
   /* verilator lint_off UNUSEDSIGNAL */  // bits of an exact result that rounding or truncation drops
-  wire [25:0] add_13;
+  wire [25:0] add;
   /* verilator lint_on UNUSEDSIGNAL */
-  reg [15:0] add_1_s1;
-  wire [17:0] add_2;
-  reg [17:0] add_2_s1;
-  wire [17:0] add_3;
-  wire [19:0] add_4;
-  reg [19:0] add_4_s1;
-  wire [21:0] add_5;
-  reg [21:0] add_5_s1;
-  wire [21:0] add_6;
-  wire [21:0] add_7;
-  reg [21:0] add_7_s1;
-  wire [23:0] add_8;
-  reg [23:0] add_8_s1;
-  wire [25:0] add_9;
   reg bits_27_s1;
   reg bits_27_s2;
   wire in_piece_1;
@@ -45,26 +26,45 @@ module smelu_sq4_12(clk, rst, i_data, i_valid, i_ready, o_data, o_valid, o_ready
   reg in_piece_2_s1;
   reg in_piece_2_s2;
   reg in_piece_2_s3;
+  wire [15:0] partial_sum_1;
+  wire [25:0] partial_sum_10;
+  reg [25:0] partial_sum_10_s1;
+  wire [25:0] partial_sum_11;
+  wire [25:0] partial_sum_12;
+  reg [15:0] partial_sum_1_s1;
+  wire [17:0] partial_sum_2;
+  reg [17:0] partial_sum_2_s1;
+  wire [17:0] partial_sum_3;
+  wire [19:0] partial_sum_4;
+  reg [19:0] partial_sum_4_s1;
+  wire [21:0] partial_sum_5;
+  reg [21:0] partial_sum_5_s1;
+  wire [21:0] partial_sum_6;
+  wire [21:0] partial_sum_7;
+  reg [21:0] partial_sum_7_s1;
+  wire [23:0] partial_sum_8;
+  reg [23:0] partial_sum_8_s1;
+  wire [25:0] partial_sum_9;
   wire [14:0] result;
   reg [14:0] result_s1;
-  wire [13:0] select_1;
-  wire [4:0] select_10;
-  wire [3:0] select_11;
-  reg [3:0] select_11_s1;
-  wire [2:0] select_12;
-  reg [2:0] select_12_s1;
-  wire [11:0] select_13;
-  wire [12:0] select_2;
-  wire [11:0] select_3;
-  wire [10:0] select_4;
-  wire [9:0] select_5;
-  wire [8:0] select_6;
-  wire [7:0] select_7;
-  wire [6:0] select_8;
-  wire [5:0] select_9;
+  wire [11:0] select_1;
   reg [14:0] shiftright_1_s1;
   reg [14:0] shiftright_1_s2;
   reg [14:0] shiftright_1_s3;
+  wire [13:0] square_row_1;
+  wire [4:0] square_row_10;
+  wire [3:0] square_row_11;
+  reg [3:0] square_row_11_s1;
+  wire [2:0] square_row_12;
+  reg [2:0] square_row_12_s1;
+  wire [12:0] square_row_2;
+  wire [11:0] square_row_3;
+  wire [10:0] square_row_4;
+  wire [9:0] square_row_5;
+  wire [8:0] square_row_6;
+  wire [7:0] square_row_7;
+  wire [6:0] square_row_8;
+  wire [5:0] square_row_9;
   reg [25:0] square_s1;
   wire subtract;
   reg valid_s1;
@@ -75,41 +75,41 @@ module smelu_sq4_12(clk, rst, i_data, i_valid, i_ready, o_data, o_valid, o_ready
   assign _02_ = $signed(i_data) < $signed(16'hf000);
   assign in_piece_1 = ~ _02_;
   assign subtract = i_data[12] - 1'h1;
-  assign select_1 = i_data[0] ? { subtract, i_data[11:1], 1'h0, i_data[0] } : 14'h0000;
-  assign select_2 = i_data[1] ? { subtract, i_data[11:2], 1'h0, i_data[1] } : 13'h0000;
-  assign add_1 = { 2'h0, select_1 } + { 1'h0, select_2, 2'h0 };
-  assign select_3 = i_data[2] ? { subtract, i_data[11:3], 1'h0, i_data[2] } : 12'h000;
-  assign select_4 = i_data[3] ? { subtract, i_data[11:4], 1'h0, i_data[3] } : 11'h000;
-  assign add_2 = { 2'h0, select_3, 4'h0 } + { 1'h0, select_4, 6'h00 };
-  assign add_3 = { 2'h0, add_1_s1 } + add_2_s1;
-  assign select_5 = i_data[4] ? { subtract, i_data[11:5], 1'h0, i_data[4] } : 10'h000;
-  assign select_6 = i_data[5] ? { subtract, i_data[11:6], 1'h0, i_data[5] } : 9'h000;
-  assign add_4 = { 2'h0, select_5, 8'h00 } + { 1'h0, select_6, 10'h000 };
-  assign select_7 = i_data[6] ? { subtract, i_data[11:7], 1'h0, i_data[6] } : 8'h00;
-  assign select_8 = i_data[7] ? { subtract, i_data[11:8], 1'h0, i_data[7] } : 7'h00;
-  assign add_5 = { 2'h0, select_7, 12'h000 } + { 1'h0, select_8, 14'h0000 };
-  assign add_6 = { 2'h0, add_4_s1 } + add_5_s1;
-  assign add_7 = { 4'h0, add_3 } + add_6;
-  assign select_9 = i_data[8] ? { subtract, i_data[11:9], 1'h0, i_data[8] } : 6'h00;
-  assign select_10 = i_data[9] ? { subtract, i_data[11:10], 1'h0, i_data[9] } : 5'h00;
-  assign add_8 = { 2'h0, select_9, 16'h0000 } + { 1'h0, select_10, 18'h00000 };
-  assign select_11 = i_data[10] ? { subtract, i_data[11], 1'h0, i_data[10] } : 4'h0;
-  assign select_12 = i_data[11] ? { subtract, 1'h0, i_data[11] } : 3'h0;
-  assign add_9 = { 2'h0, select_11_s1, 20'h00000 } + { 1'h0, select_12_s1, 22'h000000 };
-  assign add_10 = { 2'h0, add_8_s1 } + add_9;
-  assign add_11 = add_10_s1 + { 1'h0, bits_27_s2, 24'h000000 };
-  assign add_12 = { 4'h0, add_7_s1 } + add_11;
-  assign add_13 = square_s1 + 26'h0002000;
-  assign select_13 = in_piece_1_s3 ? add_13[25:14] : 12'h000;
-  assign result = in_piece_2_s3 ? shiftright_1_s3 : { 3'h0, select_13 };
+  assign square_row_1 = i_data[0] ? { subtract, i_data[11:1], 1'h0, i_data[0] } : 14'h0000;
+  assign square_row_2 = i_data[1] ? { subtract, i_data[11:2], 1'h0, i_data[1] } : 13'h0000;
+  assign partial_sum_1 = { 2'h0, square_row_1 } + { 1'h0, square_row_2, 2'h0 };
+  assign square_row_3 = i_data[2] ? { subtract, i_data[11:3], 1'h0, i_data[2] } : 12'h000;
+  assign square_row_4 = i_data[3] ? { subtract, i_data[11:4], 1'h0, i_data[3] } : 11'h000;
+  assign partial_sum_2 = { 2'h0, square_row_3, 4'h0 } + { 1'h0, square_row_4, 6'h00 };
+  assign partial_sum_3 = { 2'h0, partial_sum_1_s1 } + partial_sum_2_s1;
+  assign square_row_5 = i_data[4] ? { subtract, i_data[11:5], 1'h0, i_data[4] } : 10'h000;
+  assign square_row_6 = i_data[5] ? { subtract, i_data[11:6], 1'h0, i_data[5] } : 9'h000;
+  assign partial_sum_4 = { 2'h0, square_row_5, 8'h00 } + { 1'h0, square_row_6, 10'h000 };
+  assign square_row_7 = i_data[6] ? { subtract, i_data[11:7], 1'h0, i_data[6] } : 8'h00;
+  assign square_row_8 = i_data[7] ? { subtract, i_data[11:8], 1'h0, i_data[7] } : 7'h00;
+  assign partial_sum_5 = { 2'h0, square_row_7, 12'h000 } + { 1'h0, square_row_8, 14'h0000 };
+  assign partial_sum_6 = { 2'h0, partial_sum_4_s1 } + partial_sum_5_s1;
+  assign partial_sum_7 = { 4'h0, partial_sum_3 } + partial_sum_6;
+  assign square_row_9 = i_data[8] ? { subtract, i_data[11:9], 1'h0, i_data[8] } : 6'h00;
+  assign square_row_10 = i_data[9] ? { subtract, i_data[11:10], 1'h0, i_data[9] } : 5'h00;
+  assign partial_sum_8 = { 2'h0, square_row_9, 16'h0000 } + { 1'h0, square_row_10, 18'h00000 };
+  assign square_row_11 = i_data[10] ? { subtract, i_data[11], 1'h0, i_data[10] } : 4'h0;
+  assign square_row_12 = i_data[11] ? { subtract, 1'h0, i_data[11] } : 3'h0;
+  assign partial_sum_9 = { 2'h0, square_row_11_s1, 20'h00000 } + { 1'h0, square_row_12_s1, 22'h000000 };
+  assign partial_sum_10 = { 2'h0, partial_sum_8_s1 } + partial_sum_9;
+  assign partial_sum_11 = partial_sum_10_s1 + { 1'h0, bits_27_s2, 24'h000000 };
+  assign partial_sum_12 = { 4'h0, partial_sum_7_s1 } + partial_sum_11;
+  assign add = square_s1 + 26'h0002000;
+  assign select_1 = in_piece_1_s3 ? add[25:14] : 12'h000;
+  assign result = in_piece_2_s3 ? shiftright_1_s3 : { 3'h0, select_1 };
   assign _01_ = ~ o_valid;
   assign i_ready = o_ready | _01_;
   always @(posedge clk)
-    if (i_ready) add_10_s1 <= add_10;
+    if (i_ready) partial_sum_10_s1 <= partial_sum_10;
   always @(posedge clk)
-    if (i_ready) add_7_s1 <= add_7;
+    if (i_ready) partial_sum_7_s1 <= partial_sum_7;
   always @(posedge clk)
-    if (i_ready) square_s1 <= add_12;
+    if (i_ready) square_s1 <= partial_sum_12;
   always @(posedge clk)
     if (i_ready) in_piece_1_s1 <= in_piece_1;
   always @(posedge clk)
@@ -143,19 +143,19 @@ module smelu_sq4_12(clk, rst, i_data, i_valid, i_ready, o_data, o_valid, o_ready
     if (rst) o_valid <= 1'h0;
     else if (i_ready) o_valid <= valid_s3;
   always @(posedge clk)
-    if (i_ready) add_1_s1 <= add_1;
+    if (i_ready) partial_sum_1_s1 <= partial_sum_1;
   always @(posedge clk)
-    if (i_ready) add_2_s1 <= add_2;
+    if (i_ready) partial_sum_2_s1 <= partial_sum_2;
   always @(posedge clk)
-    if (i_ready) add_4_s1 <= add_4;
+    if (i_ready) partial_sum_4_s1 <= partial_sum_4;
   always @(posedge clk)
-    if (i_ready) add_5_s1 <= add_5;
+    if (i_ready) partial_sum_5_s1 <= partial_sum_5;
   always @(posedge clk)
-    if (i_ready) select_11_s1 <= select_11;
+    if (i_ready) square_row_11_s1 <= square_row_11;
   always @(posedge clk)
-    if (i_ready) select_12_s1 <= select_12;
+    if (i_ready) square_row_12_s1 <= square_row_12;
   always @(posedge clk)
-    if (i_ready) add_8_s1 <= add_8;
+    if (i_ready) partial_sum_8_s1 <= partial_sum_8;
   always @(posedge clk)
     if (i_ready) bits_27_s1 <= subtract;
   always @(posedge clk)
