@@ -9,10 +9,12 @@ import importlib.util
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,6 +22,7 @@ from hwact.errors import ArgumentError, ToolError
 
 OLDEST_VERILATOR = (5, 36)  # cocotb 2.1 needs the VPI of this version
 COMPILERS = ("c++", "g++", "clang++")
+LOG_LINES = 12
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -176,6 +179,50 @@ def _first_line(*command: str) -> str:
     except (OSError, subprocess.TimeoutExpired) as error:
         raise ToolError(f"{command[0]} must run, not fail: {error}; install it again") from None
     return next(iter((done.stdout or done.stderr).splitlines()), "").strip()
+
+
+def cache_folder(name: str) -> Path:
+    """Where one kind of results is kept from run to run; not made yet."""
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    return (Path(base) if Path(base).is_absolute() else Path.home() / ".cache") / "hwact" / name
+
+
+def run_group(
+    command: Sequence[str], *, cwd: Path, output: Path, limit_s: float, environment: Mapping[str, str]
+) -> int | None:
+    """Run a command in a process group of its own; its exit status, or None when it ran past the limit.
+
+    What it prints goes to a file. Nothing that it started is left when this returns or raises.
+    """
+    with output.open("wb") as stream:
+        process = subprocess.Popen(
+            command,
+            cwd=cwd,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=stream,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        try:
+            return process.wait(limit_s)
+        except subprocess.TimeoutExpired:
+            return None
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def tail(*paths: Path, mark: str = "") -> str:
+    """The last lines of the first log that holds any; or those with a mark, when there are some."""
+    for path in paths:
+        with suppress(OSError):
+            lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+            marked = [line for line in lines if mark and mark in line][:LOG_LINES]
+            if chosen := marked or lines[-LOG_LINES:]:
+                return "\n".join(chosen)
+    return "(no log)"
 
 
 def write_at_once(path: Path, content: bytes) -> None:

@@ -13,10 +13,10 @@ import numpy as np
 import numpy.typing as npt
 
 from hwact.formats import Codes, Format
-from hwact.tools import Simulator
+from hwact.tools import Simulator, tail
 from hwact.unit import Unit
 from hwact.verify.plan import Phase, Plan, from_bits, to_bits
-from hwact.verify.process import run_job, tail
+from hwact.verify.process import run_job
 from hwact.verify.report import PhaseRecord
 
 SECONDS_PER_CODE = 0.004  # hundreds of times what a code takes; a limit for a simulator that hangs

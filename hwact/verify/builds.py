@@ -19,9 +19,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hwact.errors import ArgumentError, ToolError
-from hwact.tools import Simulator
+from hwact.tools import Simulator, cache_folder, tail
 from hwact.verify.ports import built_ports, missing_ports
-from hwact.verify.process import run_job, tail
+from hwact.verify.process import run_job
 
 BUILD_LIMIT_S = 900.0
 INDEX = "digests.json"
@@ -51,7 +51,7 @@ class Store:
     """A folder of finished builds."""
 
     def __init__(self, folder: Path | None) -> None:
-        self.folder = folder or _default_folder()
+        self.folder = folder or cache_folder("sim")
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(dir=self.folder, prefix=".try-"):
@@ -181,8 +181,3 @@ def _key(simulator: Simulator, *parts: object) -> str:
 
 def _sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def _default_folder() -> Path:
-    base = os.environ.get("XDG_CACHE_HOME", "")
-    return (Path(base) if Path(base).is_absolute() else Path.home() / ".cache") / "hwact" / "sim"

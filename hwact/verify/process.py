@@ -6,22 +6,19 @@ from __future__ import annotations
 import importlib.resources
 import json
 import os
-import signal
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from hwact.errors import ToolError
-from hwact.tools import Simulator
+from hwact.tools import Simulator, run_group
 
 # Settings of somebody else's bench, or of a make or pytest around us, must not reach ours: RESOLVE_X alone
 # would turn every X into a number.
 FOREIGN = ("COCOTB_", "GPI_", "PYGPI_", "VERILATOR_", "SIM_CMD_", "MAKE", "MFLAGS", "PYTEST_", "WAVES", "GUI")
-LOG_LINES = 12
 
 
 def benches() -> Path:
@@ -72,29 +69,8 @@ def run_job(
     command = [sys.executable, "-P", str(work / "benches" / "sim" / "launch.py"), str(path)]
     # A compiler that is stopped leaves its own temporary files: they shall go with the rest.
     environment = _environment(simulator, work / "bin") | {"TMPDIR": str(work)} | dict(extra or {})
-    with (work / f"{action}.out").open("wb") as output:
-        process = subprocess.Popen(
-            command,
-            cwd=work,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-        try:
-            return process.wait(limit_s)
-        except subprocess.TimeoutExpired:
-            return None
-        finally:
-            _stop(process)
-
-
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    """End the whole group: whatever it was writing lies in a temporary folder."""
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    output = work / f"{action}.out"
+    return run_group(command, cwd=work, output=output, limit_s=limit_s, environment=environment)
 
 
 def _environment(simulator: Simulator, links: Path) -> dict[str, str]:
@@ -104,14 +80,3 @@ def _environment(simulator: Simulator, links: Path) -> dict[str, str]:
     kept = {key: value for key, value in os.environ.items() if not key.startswith(FOREIGN)}
     path = os.pathsep.join([str(links), kept.get("PATH", os.defpath)])
     return kept | {"PATH": path, "COCOTB_ANSI_OUTPUT": "0", **simulator.environment}
-
-
-def tail(*paths: Path, mark: str = "") -> str:
-    """The last lines of the first log that holds any; or those with a mark, when there are some."""
-    for path in paths:
-        with suppress(OSError):
-            lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-            marked = [line for line in lines if mark and mark in line][:LOG_LINES]
-            if chosen := marked or lines[-LOG_LINES:]:
-                return "\n".join(chosen)
-    return "(no log)"

@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Liberty files: what a user's standard cells are."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import re
+import zlib
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from hwact.errors import ArgumentError
+
+_CELL = re.compile(r'^\s*cell\s*\(\s*"?([^")\s]+)"?\s*\)', re.MULTILINE)
+_STATE = re.compile(r"^\s*(?:ff|ff_bank|latch|latch_bank)\s*\(", re.MULTILINE)
+_KEPT_OUT = re.compile(r'^\s*(?:is_isolation_cell|is_level_shifter|dont_use)\s*:\s*"?true', re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Liberty:
+    """A Liberty file.
+
+    Parameters
+    ----------
+    name : str
+        Of the library.
+    text : str
+    """
+
+    name: str
+    text: str
+
+    @classmethod
+    def read(cls, path: Path) -> Liberty:
+        """Read a ``.lib`` file, or one packed by gzip.
+
+        Raises
+        ------
+        ArgumentError
+            It cannot be read, or is no Liberty file.
+        """
+        try:
+            content = path.read_bytes()
+            text = (gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content).decode()
+        except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
+            raise ArgumentError(
+                f"the Liberty file must be one that can be read, not {str(path)!r} ({error}); "
+                "name a .lib or .lib.gz file"
+            ) from None
+        library = re.search(r'^\s*library\s*\(\s*"?([^")\s]+)"?\s*\)\s*\{', text, re.MULTILINE)
+        if library is None or not _CELL.search(text):
+            raise ArgumentError(
+                f"the Liberty file must hold a library of cells, not so {str(path)!r}; "
+                "name the .lib file of a standard-cell library"
+            )
+        return cls(library[1], text)
+
+    @cached_property
+    def sha256(self) -> str:
+        """Digest of the text."""
+        return hashlib.sha256(self.text.encode()).hexdigest()
+
+    @cached_property
+    def cells(self) -> dict[str, str]:
+        """The text of every cell by its name."""
+        found = list(_CELL.finditer(self.text))
+        ends = [cell.start() for cell in found[1:]] + [len(self.text)]
+        return {cell[1]: self.text[cell.end() : end] for cell, end in zip(found, ends, strict=True)}
+
+    @cached_property
+    def kept_out(self) -> list[str]:
+        """Cells that logic must not be made of: isolation cells, level shifters, cells not to be used."""
+        return [name for name, text in self.cells.items() if _KEPT_OUT.search(text)]
+
+    @cached_property
+    def flip_flops(self) -> set[str]:
+        """Cells that hold a state."""
+        return {name for name, text in self.cells.items() if _STATE.search(text)}
