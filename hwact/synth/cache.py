@@ -5,6 +5,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from fcntl import LOCK_EX, flock
 from pathlib import Path
 from typing import Any
 
@@ -35,16 +38,30 @@ class Cache:
             text = (self.folder / f"{key}.json").read_text(encoding="utf-8")
             entry = json.loads(text)
             whole = entry["key"] == key and entry["sha256"] == digest(entry["value"])
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
             return None
         return entry["value"] if whole else None
 
     def put(self, key: str, value: Any) -> None:
         """Keep a value of plain JSON types."""
         entry = {"key": key, "sha256": digest(value), "value": value}
+        with self._writing():
+            write_at_once(self.folder / f"{key}.json", json.dumps(entry).encode())
+
+    @contextmanager
+    def lock(self, name: str) -> Iterator[None]:
+        """Wait until no other process is within a lock of that name."""
+        with self._writing():
+            stream = (self.folder / f"{name}.lock").open("w")
+        with stream:
+            flock(stream, LOCK_EX)
+            yield
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            write_at_once(self.folder / f"{key}.json", json.dumps(entry).encode())
+            yield
         except OSError as error:
             raise ArgumentError(
                 f"the cache folder must be one with room that can be written, not {str(self.folder)!r} "

@@ -2,7 +2,7 @@
 """Registers around a module, so that place and route can tell its clock.
 
 All inputs come from a shift register and all outputs go to registers, which a second shift register takes to
-one pin: every path of the module lies between registers, none is optimised away, and four pins are enough
+one pin: every path of the module lies between registers, none is optimised away, and five pins are enough
 for any number of ports.
 """
 
@@ -14,7 +14,6 @@ from amaranth.lib.wiring import Component, In, Out, Signature
 
 from hwact.synth.source import Source
 
-TOP = "harness"
 CLOCK = "clk"
 
 
@@ -62,13 +61,18 @@ class Harness(Component):
 
 
 def registers(source: Source) -> int:
-    """Flip-flops of the harness itself."""
+    """Flip-flops of the harness itself; synthesis drops those of constant or equal outputs."""
     widths = {"input": 0, "output": 0}
     for port in source.ports:
         widths[port.direction] += port.width * (port.name != CLOCK)
     return widths["input"] + 2 * widths["output"]
 
 
+def top(source: Source) -> str:
+    """The harness's own name."""
+    return f"{source.name}_harness"
+
+
 def convert(source: Source) -> str:
-    """The harness as RTLIL; its top module is ``TOP``."""
-    return rtlil.convert(Harness(source), name=TOP, emit_src=False)
+    """The harness as RTLIL."""
+    return rtlil.convert(Harness(source), name=top(source), emit_src=False)

@@ -13,9 +13,17 @@ from pathlib import Path
 
 from hwact.errors import ArgumentError
 
-_CELL = re.compile(r'^\s*cell\s*\(\s*"?([^")\s]+)"?\s*\)', re.MULTILINE)
-_STATE = re.compile(r"^\s*(?:ff|ff_bank|latch|latch_bank)\s*\(", re.MULTILINE)
-_KEPT_OUT = re.compile(r'^\s*(?:is_isolation_cell|is_level_shifter|dont_use)\s*:\s*"?true', re.MULTILINE)
+# Whatever the layout: some libraries are one line.
+_LIBRARY = re.compile(r'(?<!\w)library\s*\(\s*"?([^")\s]+)"?\s*\)\s*\{')
+_CELL = re.compile(r'(?<!\w)cell\s*\(\s*"?([^")\s]+)"?\s*\)\s*\{')
+_STATE = re.compile(r"(?<!\w)(?:ff|latch)(?:_bank)?\s*\(")
+_KEPT_OUT = re.compile(r'(?<!\w)(?:is_isolation_cell|is_level_shifter|dont_use)\s*:\s*"?true')
+_COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)
+
+
+def _newlines(comment: re.Match[str]) -> str:
+    """As many as there are, so that Yosys' messages name the user's own lines."""
+    return "\n" * comment[0].count("\n")
 
 
 @dataclass(frozen=True)
@@ -27,6 +35,7 @@ class Liberty:
     name : str
         Of the library.
     text : str
+        Without comments.
     """
 
     name: str
@@ -43,16 +52,18 @@ class Liberty:
         """
         try:
             content = path.read_bytes()
-            text = (gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content).decode()
-        except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
+            content = gzip.decompress(content) if content.startswith(b"\x1f\x8b") else content
+        except (OSError, EOFError, zlib.error) as error:
+            reason = getattr(error, "strerror", None) or error
             raise ArgumentError(
-                f"the Liberty file must be one that can be read, not {str(path)!r} ({error}); "
+                f"the Liberty file must be one that can be read, not {str(path)!r} ({reason}); "
                 "name a .lib or .lib.gz file"
             ) from None
-        library = re.search(r'^\s*library\s*\(\s*"?([^")\s]+)"?\s*\)\s*\{', text, re.MULTILINE)
+        text = _COMMENT.sub(_newlines, content.decode(errors="replace"))
+        library = _LIBRARY.search(text)
         if library is None or not _CELL.search(text):
             raise ArgumentError(
-                f"the Liberty file must hold a library of cells, not so {str(path)!r}; "
+                f"the Liberty file must hold a library of cells, not be {str(path)!r}; "
                 "name the .lib file of a standard-cell library"
             )
         return cls(library[1], text)

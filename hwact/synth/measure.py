@@ -78,7 +78,7 @@ def measure(
     tools = area.versions()
     clocks: Mapping[int, float] = {}
     if options.place and target.place:
-        clocks = _clocks(source, target, options, kept, figures["area"])
+        clocks = _clocks(source, target, options, kept, figures)
         tools |= place.versions(target)
     return Record(
         name=source.name,
@@ -101,7 +101,7 @@ def _area(source: Source, target: SynthTarget, options: Options, kept: Cache) ->
 
 
 def _clocks(
-    source: Source, target: SynthTarget, options: Options, kept: Cache, luts: float
+    source: Source, target: SynthTarget, options: Options, kept: Cache, figures: Mapping[str, Any]
 ) -> dict[int, float]:
     """The clock by seed; MHz."""
     facts = ("clock", steps_sha256(), source.name, source.sha256, options.used(target), area.versions())
@@ -109,7 +109,8 @@ def _clocks(
     clocks = {seed: kept.get(key) for seed, key in keys.items()}
     missing = [seed for seed, clock in clocks.items() if clock is None]
     if missing:
-        chosen = place.device(target, luts)
+        chosen = place.device(target, figures)
+        place.prepare(target, kept)
         with place.netlist(source, target, dsp=options.dsp, ram=options.ram) as work:
             for seed in missing:
                 clocks[seed] = place.f_max(work, target, chosen, seed)

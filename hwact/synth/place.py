@@ -4,18 +4,18 @@
 from __future__ import annotations
 
 import importlib.metadata
-import importlib.util
 import json
-import os
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from hwact.errors import ArgumentError, ToolError
 from hwact.synth import area
-from hwact.synth.harness import TOP, convert
+from hwact.synth.cache import Cache
+from hwact.synth.harness import convert, top
 from hwact.synth.source import Source
 from hwact.synth.targets import Device, SynthTarget
 from hwact.tools import run_group, tail
@@ -51,20 +51,37 @@ def netlist(source: Source, target: SynthTarget, *, dsp: bool, ram: bool) -> Ite
         work = Path(name)
         (work / "unit.v").write_text(source.verilog, encoding="utf-8")
         (work / "harness.il").write_text(convert(source), encoding="utf-8")
-        steps = ["read_verilog unit.v", "read_rtlil harness.il", target.command(TOP, dsp=dsp, ram=ram)]
-        area.run_yosys(work, [*steps, "write_json netlist.json"], source.name)
+        steps = [*area.READ, "read_rtlil harness.il", target.command(top(source), dsp=dsp, ram=ram)]
+        requirement = f"module {source.name} must be Verilog that Yosys accepts, with the ports stated"
+        area.run_yosys(work, [*steps, "write_json netlist.json"], requirement)
         yield work
 
 
-def device(target: SynthTarget, luts: float) -> Device:
-    """The smallest device that is not crowded by so many look-up tables."""
+def device(target: SynthTarget, figures: Mapping[str, Any]) -> Device:
+    """The first device that a unit of such figures does not crowd."""
     for candidate in target.devices:
-        if luts <= FULL * candidate.luts:
+        limits = {
+            "area": FULL * candidate.luts,
+            "dsps": candidate.dsps,
+            "block_rams": candidate.block_rams,
+        }
+        if all(figures[key] <= limit for key, limit in limits.items()):
             return candidate
+    taken = f"{figures['area']:.0f} look-up tables, {figures['dsps']} DSP and {figures['block_rams']} memory"
+    most = max(candidate.luts for candidate in target.devices)
     raise ArgumentError(
-        f"a unit on {target.title} must have at most {FULL * target.devices[-1].luts:.0f} look-up tables, "
-        f"not {luts:.0f}; choose another target, fewer lanes or a narrower format"
+        f"a unit must fit a device of {target.title}, with at most {FULL * most:.0f} look-up tables, "
+        f"not take {taken} blocks; choose another target, fewer lanes or a narrower format"
     )
+
+
+def prepare(target: SynthTarget, kept: Cache) -> None:
+    """Have nextpnr compiled; it comes as WebAssembly.
+
+    By one process at a time: YoWASP writes what it compiled in place, where others may be reading it.
+    """
+    with kept.lock(target.place), tempfile.TemporaryDirectory(prefix="hwact-place-") as work:
+        _nextpnr(target, Path(work), ["--version"], Path(work) / "nextpnr.log")
 
 
 def f_max(work: Path, target: SynthTarget, chosen: Device, seed: int) -> float:
@@ -75,26 +92,31 @@ def f_max(work: Path, target: SynthTarget, chosen: Device, seed: int) -> float:
     ToolError
         nextpnr fails.
     """
-    report, log = work / f"report{seed}.json", work / f"nextpnr{seed}.log"
+    report = work / f"report{seed}.json"
     arguments = ["--json", "netlist.json", "--report", report.name, "--seed", str(seed), "--quiet"]
     arguments += ["--freq", str(GOAL_MHZ), "--timing-allow-fail", *chosen.arguments, *_open_pins(target)]
-    status = run_group(
-        [*_command(target), *arguments], cwd=work, output=log, limit_s=LIMIT_S, environment=os.environ
-    )
-    if status or not report.is_file():
-        ending = f"run past {LIMIT_S:.0f} s" if status is None else f"end with status {status}"
-        raise ToolError(f"{target.place} must place the unit, not {ending}:\n{tail(log, mark='ERROR')}")
+    _nextpnr(target, work, arguments, work / f"nextpnr{seed}.log")
     clocks = json.loads(report.read_text(encoding="utf-8"))["fmax"]
     return round(min(float(clock["achieved"]) for clock in clocks.values()), 3)
 
 
+def _nextpnr(target: SynthTarget, work: Path, arguments: Sequence[str], log: Path) -> None:
+    status = run_group(
+        [*_command(target), *arguments],
+        cwd=work,
+        output=log,
+        limit_s=LIMIT_S,
+        environment=area.environment(work),
+    )
+    if status != 0:
+        ending = f"run past {LIMIT_S:.0f} s" if status is None else f"end with status {status}"
+        raise ToolError(f"{target.place} must place the unit, not {ending}:\n{tail(log, mark='ERROR')}")
+
+
 def _command(target: SynthTarget) -> Sequence[str]:
     module, function = f"yowasp-{target.place}".replace("-", "_"), f"run_{target.place}".replace("-", "_")
-    return [
-        sys.executable,
-        "-c",
-        f"import sys; from {module} import {function} as f; sys.exit(f(sys.argv[1:]))",
-    ]
+    program = f"import sys; from {module} import {function} as f; sys.exit(f(sys.argv[1:]))"
+    return [sys.executable, "-P", "-c", program]
 
 
 def _open_pins(target: SynthTarget) -> Sequence[str]:

@@ -18,12 +18,14 @@ class Device:
     ----------
     arguments : tuple of str
         Of nextpnr.
-    luts : int
-        Look-up tables that it has.
+    luts, dsps, block_rams : int
+        Look-up tables, DSP blocks and memory blocks that it has.
     """
 
     arguments: tuple[str, ...]
     luts: int
+    dsps: int
+    block_rams: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,12 +48,14 @@ class SynthTarget:
         Option that lets it use DSP blocks, where they are not the default.
     cells : mapping of str to pattern
         Which cells a record counts under which key; every cell must match one of them.
+    clocked : tuple of str
+        Cells between which paths lie, as Yosys' patterns.
     area_of : mapping of str to int
         Area of one cell of a kind; others have none.
     place : str
         Name of the nextpnr that places it; empty where there is none.
     devices : tuple of Device
-        From the smallest.
+        The first that suffices is taken.
     """
 
     name: str
@@ -62,6 +66,7 @@ class SynthTarget:
     without_ram: str = ""
     with_dsp: str = ""
     cells: Mapping[str, re.Pattern[str]] = field(default_factory=dict)
+    clocked: tuple[str, ...] = ()
     area_of: Mapping[str, int] = field(default_factory=dict)
     place: str = ""
     devices: tuple[Device, ...] = ()
@@ -94,6 +99,7 @@ _TARGETS = (
             dsps=r"DSP48E1",
             block_rams=r"RAMB(18|36)E1",
         ),
+        clocked=("FD?E*", "RAMB*"),
         area_of={"luts": 1},
     ),
     SynthTarget(
@@ -111,11 +117,21 @@ _TARGETS = (
             dsps=r"MULT18X18D|ALU54B",
             block_rams=r"DP16KD|PDPW16KD",
         ),
+        clocked=("TRELLIS_FF", "DP16KD", "PDPW16KD"),
         area_of={"luts": 1, "carry_cells": 2},  # a CCU2C takes the place of two LUT4
         place="nextpnr-ecp5",
         devices=tuple(
-            Device(arguments=(f"--{size}", "--package", "CABGA381", "--speed", "6"), luts=luts)
-            for size, luts in (("25k", 24_000), ("45k", 44_000), ("85k", 84_000))
+            Device(
+                arguments=(f"--{size}", "--package", "CABGA381", "--speed", "6"),
+                luts=luts,
+                dsps=dsps,
+                block_rams=rams,
+            )
+            for size, luts, dsps, rams in (
+                ("25k", 24_000, 28, 56),
+                ("45k", 44_000, 72, 108),
+                ("85k", 84_000, 156, 208),
+            )
         ),
     ),
     SynthTarget(
@@ -132,9 +148,14 @@ _TARGETS = (
             dsps=r"SB_MAC16",
             block_rams=r"SB_RAM40_4K\w*",
         ),
+        clocked=("SB_DFF*", "SB_RAM40_4K*"),
         area_of={"luts": 1},
         place="nextpnr-ice40",
-        devices=(Device(arguments=("--hx8k", "--package", "ct256"), luts=7_680),),
+        # Only the slower second one has DSP blocks.
+        devices=(
+            Device(arguments=("--hx8k", "--package", "ct256"), luts=7_680, dsps=0, block_rams=32),
+            Device(arguments=("--up5k", "--package", "sg48"), luts=5_280, dsps=8, block_rams=30),
+        ),
     ),
     SynthTarget(name="asic", title="standard cells", area_unit="GE"),
 )

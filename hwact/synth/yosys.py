@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Yosys' commands, as a process of its own: ``python -m hwact.synth.yosys commands.json``.
+"""Yosys' commands, as a process of its own: ``python hwact/synth/yosys.py commands.json``.
 
 Yosys numbers its objects over the life of a process, and ABC's result depends on these numbers, so only a
 fresh process gives the same netlist every time.
