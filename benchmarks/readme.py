@@ -11,7 +11,7 @@ import re
 from pathlib import Path
 
 import hwact
-from hwact import report
+from hwact import accuracy, report
 from hwact.cli import DEFAULT_FUNCTIONS
 from hwact.unit import Unit
 
@@ -45,6 +45,11 @@ def table(made: list[Unit]) -> str:
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
+def pictured(made: list[Unit]) -> list[report.Pictured]:
+    """The units as a figure takes them."""
+    return [(unit.manifest(), accuracy.envelope(unit.spec, unit.design.codes)) for unit in made]
+
+
 def digests(made: list[Unit]) -> str:
     """What the picture shows, for its metadata."""
     return "; ".join(f"{unit.name} {unit.golden_sha256}" for unit in made)
@@ -66,7 +71,7 @@ def main() -> None:
     made = {width: units(width) for width in WIDTHS}
     wide = made[PICTURED]
     PICTURE.parent.mkdir(exist_ok=True)
-    PICTURE.write_text(report.svg(report.error_figure(wide), digests(wide)), encoding="utf-8")
+    PICTURE.write_text(report.svg(report.error_figure(pictured(wide)), digests(wide)), encoding="utf-8")
     rows = table([unit for width in WIDTHS for unit in made[width]])
     README.write_text(with_section(README.read_text(encoding="utf-8"), "units", rows), encoding="utf-8")
 

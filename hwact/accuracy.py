@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from hwact.architectures.problem import UnitSpec
 from hwact.formats import Codes
@@ -68,3 +69,38 @@ def report(spec: UnitSpec, codes: Codes) -> AccuracyReport:
         worst_code=worst + spec.input_format.min_code,
         monotonic=bool((steps >= 0).all() or (steps <= 0).all()),
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Envelope:
+    """What a picture of a unit shows: bins of neighbouring input codes, none left out.
+
+    Parameters
+    ----------
+    inputs, outputs : tuple of float
+        Values at the first code of every bin.
+    least, most : tuple of float
+        Smallest and largest signed error within the bin; ulp of the output.
+    """
+
+    inputs: tuple[float, ...]
+    outputs: tuple[float, ...]
+    least: tuple[float, ...]
+    most: tuple[float, ...]
+
+
+def signed_errors(spec: UnitSpec, codes: Codes) -> npt.NDArray[np.float64]:
+    """Output less exact value, over all input codes from the most negative; ulp of the output."""
+    exact = spec.exact
+    return ((codes.astype(np.int64) << exact.guard_bits) - exact.floor) / float(1 << exact.guard_bits)
+
+
+def envelope(spec: UnitSpec, codes: Codes, bins: int = 256) -> Envelope:
+    """The outputs and the band of errors of a unit over all input codes."""
+    found = signed_errors(spec, codes)
+    starts = np.arange(0, found.size, max(1, found.size // bins))
+    inputs = np.ldexp(spec.input_format.codes()[starts].astype(np.float64), -spec.input_format.frac_bits)
+    outputs = np.ldexp(codes[starts].astype(np.float64), -spec.output_format.frac_bits)
+    least, most = np.minimum.reduceat(found, starts), np.maximum.reduceat(found, starts)
+    columns = (tuple(column.round(6).tolist()) for column in (inputs, outputs, least, most))
+    return Envelope(**dict(zip(("inputs", "outputs", "least", "most"), columns, strict=True)))

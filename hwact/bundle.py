@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -67,9 +68,9 @@ negative, as little-endian {golden_type}.
 """
 
 _TIMING = {
-    ("stream", False): "Latency {latency} cycles when not stalled, one word a cycle.",
+    ("stream", False): "Latency {latency} cycle{s} when not stalled, one word a cycle.",
     ("stream", True): "Combinational: valid, ready and data pass through in the same cycle.",
-    ("bare", False): "Latency {latency} enabled clock edges, one word an edge.",
+    ("bare", False): "Latency {latency} enabled clock edge{s}, one word an edge.",
     ("bare", True): "Combinational: y follows x.",
 }
 
@@ -84,7 +85,8 @@ def _texts(facts: Mapping[str, Any]) -> dict[str, Any]:
     accuracy = facts["accuracy"]
     arguments = ", ".join(f"{key}={value}" for key, value in facts["parameters"].items())
     called = facts["expression"] or f"{facts['function']}({arguments})" * bool(arguments) or facts["function"]
-    timing = _TIMING[facts["interface"], facts["latency"] == 0].format(**facts)
+    latency = facts["latency"]
+    timing = _TIMING[facts["interface"], latency == 0].format(latency=latency, s="s" * (latency != 1))
     return {
         **facts,
         "what": f"gradient of {called}" if facts["gradient"] else called,
@@ -114,22 +116,36 @@ def readme(manifest: Mapping[str, Any], golden_type: str) -> str:
 def write(out: Path, name: str, files: Mapping[str, str]) -> Path:
     """Write files into ``<out>/<name>``, each at once, in their order; returns the folder.
 
+    Of a new folder nothing stays when it cannot be completed.
+
     Raises
     ------
     ArgumentError
         The folder cannot be made or written.
     """
     folder = out / name
+    fresh = [place for place in (folder, *folder.parents) if not place.exists()]
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for file, text in files.items():
             write_at_once(folder / file, text.encode())
-    except OSError as error:
+    except BaseException as error:
+        if fresh:
+            _remove([*(folder / file for file in files), *fresh])
+        if not isinstance(error, OSError):
+            raise
         raise ArgumentError(
             f"the output folder must be one that can be written, not {str(folder)!r} "
             f"({error.strerror or error}); choose another with --out"
         ) from error
     return folder
+
+
+def _remove(places: Sequence[Path]) -> None:
+    """Remove files, and folders that are empty then."""
+    for place in places:
+        with suppress(OSError):
+            place.rmdir() if place.is_dir() else place.unlink()
 
 
 def manifest_text(manifest: Mapping[str, Any]) -> str:

@@ -7,18 +7,17 @@ Exit codes: 0 done, 1 a check failed, 2 wrong arguments, 3 a tool is missing or 
 
 from __future__ import annotations
 
-import json
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
-from rich.console import Console
-from rich.table import Table
 
 from hwact import functions
 from hwact.architectures import catalogue
+from hwact.commands import compare
+from hwact.console import print_json, print_table, progress, say
 from hwact.datapath.cost import TARGETS
 from hwact.errors import ArgumentError, HwactError
 from hwact.evaluation import evaluate_file, evaluate_numbers
@@ -28,11 +27,8 @@ from hwact.unit import Unit, build
 
 DEFAULT_FUNCTIONS = ("smelu", "gelu", "swish")
 INTERRUPTED = 130
-_PLAIN_WIDTH = 120
 
 Command = TypeVar("Command", bound=Callable[..., Any])
-
-_progress = Console(stderr=True)
 
 
 def main() -> None:
@@ -42,12 +38,9 @@ def main() -> None:
     except HwactError as error:
         sys.exit(_failed(str(error), error.exit_code))
     except click.ClickException as error:
-        sys.exit(_failed(error.format_message(), error.exit_code))
+        sys.exit(_failed(error.format_message() + _way_out(error), error.exit_code))
     except (KeyboardInterrupt, click.Abort):
         sys.exit(_failed("interrupted", INTERRUPTED))
-    except BrokenPipeError:
-        sys.stderr.close()
-        sys.exit(0)
 
 
 def _failed(message: str, code: int) -> int:
@@ -55,17 +48,9 @@ def _failed(message: str, code: int) -> int:
     return code
 
 
-def _print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], title: str | None = None) -> None:
-    """A table on stdout; as wide as it needs where stdout is no terminal."""
-    console = Console() if sys.stdout.isatty() else Console(width=_PLAIN_WIDTH)
-    table = Table(*columns, title=title, title_justify="left")
-    for row in rows:
-        table.add_row(*map(str, row))
-    console.print(table)
-
-
-def _print_json(value: object) -> None:
-    click.echo(json.dumps(value, indent=2))
+def _way_out(error: click.ClickException) -> str:
+    negative = isinstance(error, click.NoSuchOption) and error.option_name[1:2] in {*"0123456789."}
+    return " Put -- before negative numbers." if negative else ""
 
 
 @click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
@@ -74,7 +59,7 @@ def _print_json(value: object) -> None:
 def command(context: click.Context) -> None:
     """Proven activation-function units in fixed-point hardware."""
     if context.invoked_subcommand is None:
-        click.echo(context.get_help())
+        say(context.get_help())
 
 
 def _parameter_names() -> list[str]:
@@ -112,7 +97,7 @@ def _unit_options(wrapped: Command) -> Command:
 def _build(function: str | None, options: dict[str, Any]) -> Unit:
     """A unit from command-line options; parameters that were not given are left out."""
     given = {key: value for key, value in options.items() if value is not None}
-    with _progress.status(f"building {function or options['name'] or options['expression']}"):
+    with progress.status(f"building {function or options['name'] or options['expression']}"):
         return build(function, **given)
 
 
@@ -139,15 +124,15 @@ def list_(as_json: bool) -> None:
             }
             for spec in specs
         ]
-        _print_json({"functions": entries, **choices})
+        print_json({"functions": entries, **choices})
         return
     rows = [
         (spec.name, spec.formula, ", ".join(f"{key}={float(value):g}" for key, value in spec.arguments))
         for spec in specs
     ]
-    _print_table(("function", "formula", "parameters"), rows)
+    print_table(("function", "formula", "parameters"), rows)
     for key, values in choices.items():
-        click.echo(f"{key}: {', '.join(values)}")
+        say(f"{key}: {', '.join(values)}")
 
 
 @command.command()
@@ -160,12 +145,12 @@ def list_(as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="The manifests, for machines.")
 def generate(names: tuple[str, ...], out: Path, as_json: bool, **options: Any) -> None:
     """Make units: Verilog, manifest and README; SmeLU, GELU and Swish unless named."""
-    wanted: list[str | None] = [None] if options["expression"] else list(names or DEFAULT_FUNCTIONS)
-    if options["expression"] and names:
+    wanted: list[str | None] = list(names or DEFAULT_FUNCTIONS) if options["expression"] is None else [None]
+    if options["expression"] is not None and names:
         raise ArgumentError(f"an expression stands in place of functions, not beside {names!r}")
-    if options["expression"] and not options["name"]:
+    if options["expression"] is not None and options["name"] is None:
         raise ArgumentError("an expression must be given a name, not none; add --name")
-    if options["name"] and len(wanted) > 1:
+    if options["name"] is not None and len(wanted) > 1:
         raise ArgumentError(
             f"a name must be given to one unit, not {len(wanted)!r}; generate them one by one"
         )
@@ -173,11 +158,11 @@ def generate(names: tuple[str, ...], out: Path, as_json: bool, **options: Any) -
     manifests = [unit.manifest() for unit in units]
     folders = [unit.write(out) for unit in units]
     if as_json:
-        _print_json(manifests)
+        print_json(manifests)
         return
     rows = [_summary(unit, folder) for unit, folder in zip(units, folders, strict=True)]
-    _print_table(("unit", "in", "out", "architecture", "max error", "class", "latency", "where"), rows)
-    click.echo(f"next: python -m hwact verify {' '.join(map(str, folders))}")
+    print_table(("unit", "in", "out", "architecture", "max error", "class", "latency", "where"), rows)
+    say(f"next: python -m hwact verify {' '.join(map(str, folders))}")
 
 
 def _summary(unit: Unit, folder: Path) -> tuple[object, ...]:
@@ -207,7 +192,7 @@ def eval_(
     A NUMBER is a value such as -1.5, or a code as the register's bits in hexadecimal such as 0x1000.
     Put -- before negative numbers.
     """
-    if options["expression"] and function is not None:
+    if options["expression"] is not None and function is not None:
         numbers, function = (function, *numbers), None
     if bool(numbers) == (source is not None):
         raise ArgumentError(
@@ -218,20 +203,21 @@ def eval_(
     unit = _build(function, options)
     if source is not None:
         summary = evaluate_file(unit, source, output)
-        _print_json(summary) if as_json else _print_summary(summary)
+        print_json(summary) if as_json else _print_summary(summary)
         return
     rows = evaluate_numbers(unit, numbers)
     if as_json:
-        _print_json([vars(row) for row in rows])
+        print_json([vars(row) for row in rows])
         return
     columns = ("value", "code", "bits", "exact result", "result", "code", "bits", "error in ulp")
-    _print_table(columns, [row.cells() for row in rows], title=unit.name)
+    print_table(columns, [row.cells() for row in rows], title=unit.name)
 
 
 def _print_summary(summary: dict[str, Any]) -> None:
     width = max(map(len, summary))
     for key, value in summary.items():
-        click.echo(f"{key.replace('_', ' '):{width}}  {value}")
+        if value is not None:
+            say(f"{key.replace('_', ' '):{width}}  {value}")
 
 
 @command.command()
@@ -250,11 +236,14 @@ def verify(folders: tuple[Path, ...], as_json: bool, **options: Any) -> int:
 
     reports = []
     for folder in folders:
-        with _progress.status(f"verifying {folder}"):
+        with progress.status(f"verifying {folder}"):
             reports.append(run(folder, **options))
     if as_json:
-        _print_json([report.as_dict() for report in reports])
+        print_json([report.as_dict() for report in reports])
     else:
         for report in reports:
-            click.echo(report.text())
+            say(report.text())
     return 0 if all(report.passed for report in reports) else 1
+
+
+command.add_command(compare)

@@ -141,10 +141,13 @@ def load(source: Path) -> Array:
         array = np.load(source, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
         raise ArgumentError(
-            f"the input must be an .npy file of numbers, not {str(source)!r}: {error}"
+            f"the input must be an .npy file of numbers, not {str(source)!r} "
+            f"({getattr(error, 'strerror', None) or error}); write one with numpy.save"
         ) from None
     if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiu":
         kind = getattr(array, "dtype", type(array).__name__)
+        if isinstance(array, np.lib.npyio.NpzFile):
+            array.close()
         raise ArgumentError(
             f"the input must be an .npy array of floats or integers, not one of {str(kind)!r}"
         )
@@ -159,7 +162,8 @@ def _save(output: Path, array: Array) -> None:
         write_at_once(output, content.getvalue())
     except OSError as error:
         raise ArgumentError(
-            f"the output must be a file that can be written, not {str(output)!r}: {error}"
+            f"the output must be a file that can be written, not {str(output)!r} "
+            f"({error.strerror or error}); choose another with --output"
         ) from None
 
 

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from hwact import bundle, functions, naming
 from hwact.accuracy import AccuracyReport
-from hwact.architectures.problem import Accuracy, UnitSpec
+from hwact.architectures.problem import Accuracy, Parameters, UnitSpec
 from hwact.datapath import cost
 from hwact.datapath.schedule import Schedule, schedule
 from hwact.datapath.verilog import convert
@@ -214,6 +214,7 @@ def build(
     overflow: str = "saturate",
     accuracy: str | None = None,
     architecture: str = "auto",
+    architecture_parameters: Parameters | None = None,
     target: str = "xc7",
     interface: str = "stream",
     latency: int | None = None,
@@ -236,6 +237,8 @@ def build(
     accuracy : str
         ``correct``, ``faithful`` or ``max_ulp=N``. Unless given: correct for formats of at most 10 bits and
         for piecewise polynomials such as SmeLU, else faithful.
+    architecture_parameters : mapping
+        Those of one architecture's one design; the best are searched unless given.
     latency : int
         Cycles; 0 is combinational; chosen from the target's delays unless given.
     gradient : bool
@@ -262,7 +265,8 @@ def build(
     )
     _check_interface(interface, lanes)
     unit_name = naming.checked(name) if name is not None else naming.default(spec_function, *formats)
-    design = choose(spec, architecture)
+    given = architecture_parameters
+    design = choose(spec, architecture) if given is None else Design.build(spec, architecture, given)
     plan = schedule(design.datapath, spec.target, latency)
     return Unit(unit_name, design, plan, interface, lanes, expression)
 
@@ -305,14 +309,10 @@ def rebuilt(manifest: Mapping[str, Any]) -> Unit:
         design = Design.build(spec, facts["architecture"], facts["architecture_parameters"])
         plan = schedule(design.datapath, spec.target, _given_latency(facts["latency"]))
         name = naming.checked(facts["name"])
-    except KeyError as error:
-        raise BundleError(
-            f"a manifest must have the key {str(error.args[0])!r}, not be without it; generate it again"
-        ) from error
-    except (TypeError, AttributeError, ValueError) as error:
-        raise BundleError(
-            f"a manifest must describe a unit, not one that fails with {str(error)!r}; generate it again"
-        ) from error
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        missing = isinstance(error, KeyError)
+        reason = f"without the key {error}" if missing else f"that fails with {str(error)!r}"
+        raise BundleError(f"a manifest must describe a unit, not one {reason}; generate it again") from error
     return Unit(name, design, plan, facts["interface"], facts["lanes"], facts["expression"])
 
 

@@ -17,12 +17,13 @@ from hwact.datapath.evaluate import evaluate
 from hwact.datapath.graph import Input
 from hwact.errors import ArgumentError, UnreachableError
 from hwact.formats import Codes, Format, Overflow, Rounding
-from hwact.functions.spec import FunctionSpec
+from hwact.functions.spec import FunctionSpec, exact_number
 
 Parameters = Mapping[str, int | str]
 
 MAX_INPUT_WIDTH = 24
 MAX_OUTPUT_WIDTH = 32
+MAX_ULP = 1 << MAX_OUTPUT_WIDTH  # more says nothing about a code
 
 
 class InfeasibleError(UnreachableError):
@@ -53,20 +54,21 @@ class Accuracy:
         if text in ("correct", "faithful"):
             return cls(text)
         name, _, number = str(text).partition("=")
-        try:
-            bound = Fraction(number) if name == "max_ulp" and len(number) < 40 else Fraction(0)
-        except (ValueError, ZeroDivisionError):
-            bound = Fraction(0)
-        if bound <= 0:
+        bound = exact_number(number) if name == "max_ulp" else None
+        if bound is None or not 0 < bound <= MAX_ULP:
             raise ArgumentError(
-                f"accuracy must be correct, faithful or max_ulp=N with N above 0, not {text!r}"
+                f"accuracy must be correct, faithful or max_ulp=N with N above 0, "
+                f"not {text!r}; N is at most 2**32"
             )
         return cls("max_ulp", bound)
 
     def __str__(self) -> str:
         if self.max_ulp is None:
             return self.kind
-        return f"max_ulp={float(self.max_ulp):g}"
+        spellings = f"{float(self.max_ulp):g}", repr(float(self.max_ulp)), str(self.max_ulp)
+        return "max_ulp=" + next(
+            (text for text in spellings if exact_number(text) == self.max_ulp), spellings[1]
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -41,13 +41,15 @@ class Target:
     stage_delay: int
 
 
-# Orders of magnitude from the vendors' data sheets at the slowest speed grade, routing included.
+# Orders of magnitude from the vendors' data sheets at the slowest speed grade, routing included; for standard
+# cells, what a few gates and a ripple carry take in 130 nm.
 TARGETS = {
     target.name: target
     for target in (
         Target(name="xc7", lut_inputs=6, lut_delay=650, carry_delay=30, stage_delay=4000),
         Target(name="ecp5", lut_inputs=4, lut_delay=850, carry_delay=45, stage_delay=5000),
         Target(name="ice40", lut_inputs=4, lut_delay=1200, carry_delay=130, stage_delay=8000),
+        Target(name="asic", lut_inputs=4, lut_delay=300, carry_delay=80, stage_delay=5000),
     )
 }
 

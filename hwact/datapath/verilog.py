@@ -19,10 +19,12 @@ from hwact.datapath.yosys import INSTANCE, PLACE
 from hwact.errors import ToolError
 
 _WAIVER = (
-    "  /* verilator lint_off UNUSEDSIGNAL */  // bits of an exact result that rounding or truncation drops\n"
+    "  /* verilator lint_off UNUSEDSIGNAL */  // {reason}\n"
     "{declaration}"
     "  /* verilator lint_on UNUSEDSIGNAL */\n"
 )
+_DROPPED = "bits of an exact result that rounding or truncation drops"
+_UNREAD = "the output is the same whatever this is"
 _DECLARATION = re.compile(
     r"^  (?:input|wire|reg|output)[^;\n]*?(?:\[(?P<high>\d+):0\] )?(?P<name>\w+);\n", re.MULTILINE
 )
@@ -73,10 +75,11 @@ def _replicated(found: re.Match[str]) -> str:
 
 
 def _waived(found: re.Match[str], used: Mapping[str, set[int]]) -> str:
-    """A declaration, between waivers where some bits are read and others are not."""
+    """A declaration, between waivers where some bits of it, or none of an input's, are read."""
     bits = used[found["name"]]
-    partly = bits and len(bits) <= int(found["high"] or 0)
-    return _WAIVER.format(declaration=found[0]) if partly else found[0]
+    if len(bits) > int(found["high"] or 0) or not (bits or found[0].startswith("  input ")):
+        return found[0]
+    return _WAIVER.format(declaration=found[0], reason=_DROPPED if bits else _UNREAD)
 
 
 def _used_bits(text: str) -> dict[str, set[int]]:

@@ -75,20 +75,22 @@ def measure(
     options = options or Options()
     kept = kept or Cache(cache_folder("synth"))
     figures = _area(source, target, options, kept)
-    tools = area.versions()
-    clocks: Mapping[int, float] = {}
-    if options.place and target.place:
-        clocks = _clocks(source, target, options, kept, figures)
-        tools |= place.versions(target)
+    placed = options.place and bool(target.place)
+    clocks = _clocks(source, target, options, kept, figures) if placed else {}
     return Record(
         name=source.name,
         target=target.name,
         source_sha256=source.sha256,
         latency=source.latency,
         f_max_by_seed=clocks,
-        tools=tools,
+        tools=versions(target, placed=placed),
         **figures,
     )
+
+
+def versions(target: SynthTarget, *, placed: bool) -> dict[str, str]:
+    """Of the tools that a record depends on."""
+    return area.versions() | (place.versions(target) if placed else {})
 
 
 def _area(source: Source, target: SynthTarget, options: Options, kept: Cache) -> dict[str, Any]:

@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Units built and measured, many at a time, each kept for the next run."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from hwact import accuracy, jobs, synth
+from hwact.accuracy import Envelope
+from hwact.synth import Options, Record, Source
+from hwact.synth.cache import Cache, digest
+from hwact.tools import cache_folder
+from hwact.unit import build
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """A unit to build and measure.
+
+    Parameters
+    ----------
+    unit : dict
+        Arguments of :func:`hwact.build` but the target.
+    target : str
+        Hardware that the unit is chosen for and measured on.
+    options : Options
+    """
+
+    unit: Mapping[str, Any]
+    target: str
+    options: Options
+
+    @property
+    def key(self) -> str:
+        """Digest of all that the entry depends on."""
+        target = synth.TARGETS[self.target]
+        place = list(self.options.seeds) if self.options.place and target.place else []
+        tools = synth.versions(target, placed=bool(place))
+        return digest(dict(self.unit), self.options.used(target), place, tools, code_sha256())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """A unit that was built and measured.
+
+    Parameters
+    ----------
+    manifest : dict
+    estimated_area : float
+        What the choice between designs went by; look-up tables, or gate equivalents.
+    envelope : Envelope
+    record : Record
+    """
+
+    manifest: Mapping[str, Any]
+    estimated_area: float
+    envelope: Envelope
+    record: Record
+
+    def as_dict(self) -> dict[str, Any]:
+        """The entry ready for JSON."""
+        return {
+            "manifest": dict(self.manifest),
+            "estimated_area": self.estimated_area,
+            "envelope": {key: list(values) for key, values in vars(self.envelope).items()},
+            "record": self.record.as_dict(),
+        }
+
+    @classmethod
+    def from_dict(cls, facts: Mapping[str, Any]) -> Entry:
+        """The entry that :meth:`as_dict` wrote."""
+        columns = {key: tuple(values) for key, values in facts["envelope"].items()}
+        given = {"envelope": Envelope(**columns), "record": Record.from_dict(facts["record"])}
+        return cls(**dict(facts) | given)
+
+
+def measured(job: Job) -> dict[str, Any]:
+    """Build and measure one unit; the entry ready for JSON."""
+    unit = build(**job.unit, target=job.target)
+    entry = Entry(
+        manifest=unit.manifest(),
+        estimated_area=unit.design.estimated_area,
+        envelope=accuracy.envelope(unit.spec, unit.design.codes),
+        record=synth.measure(Source.of(unit), job.target, job.options),
+    )
+    return entry.as_dict()
+
+
+def entries(
+    wanted: Sequence[Job],
+    *,
+    scheduler: str | None = None,
+    progress: Callable[[int], None] = lambda done: None,
+) -> list[Entry]:
+    """The entries of all jobs, in their order, whatever the order in which they finish.
+
+    Parameters
+    ----------
+    scheduler : str, optional
+        Address of a Dask scheduler; the local cores unless given.
+    progress : callable
+        Told how many are done, whenever that changes.
+
+    Raises
+    ------
+    HwactError
+        A job fails. What was finished before is kept.
+    """
+    kept = Cache(cache_folder("entries"))
+    found = {job.key: kept.get(job.key) for job in wanted}
+    missing = {job.key: job for job in wanted if found[job.key] is None}
+    progress(len(wanted) - len(missing))
+    for position, value in jobs.run(measured, list(missing.values()), scheduler=scheduler):
+        key = list(missing)[position]
+        kept.put(key, value)
+        found[key] = value
+        progress(sum(value is not None for value in found.values()))
+    return [Entry.from_dict(found[job.key]) for job in wanted]
+
+
+@cache
+def code_sha256() -> str:
+    """Digest of hwact's own text: when it changes, units may."""
+    files = sorted(Path(__file__).parent.rglob("*.py"))
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
