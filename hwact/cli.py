@@ -8,27 +8,25 @@ Exit codes: 0 done, 1 a check failed, 2 wrong arguments, 3 a tool is missing or 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
 from hwact import functions
 from hwact.architectures import catalogue
-from hwact.commands import compare
+from hwact.commands import compare, explore
 from hwact.console import print_json, print_table, progress, say
 from hwact.datapath.cost import TARGETS
 from hwact.errors import ArgumentError, HwactError
 from hwact.evaluation import evaluate_file, evaluate_numbers
 from hwact.formats import Overflow, Rounding
 from hwact.interfaces import INTERFACES
+from hwact.options import Command, decorated, specification_options
 from hwact.unit import Unit, build
 
 DEFAULT_FUNCTIONS = ("smelu", "gelu", "swish")
 INTERRUPTED = 130
-
-Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 def main() -> None:
@@ -62,36 +60,14 @@ def command(context: click.Context) -> None:
         say(context.get_help())
 
 
-def _parameter_names() -> list[str]:
-    return sorted({p.name for name in functions.names() for p in functions.parameters_of(name)})
-
-
-def _unit_options(wrapped: Command) -> Command:
-    """The options that say what a unit is; function parameters come from the catalogue."""
-    options = [
-        click.option("--width", type=int, help="Bits; stands for SQ4.(width-4) in and out."),
-        click.option("--input-format", metavar="FORMAT", help="Such as SQ4.12, UQ0.8 or ap_fixed<16,4>."),
-        click.option("--output-format", metavar="FORMAT", help="The input format unless given."),
-        click.option(
-            "--rounding", default="half_up", show_default=True, help=f"One of {', '.join(Rounding)}."
-        ),
-        click.option(
-            "--overflow", default="saturate", show_default=True, help=f"One of {', '.join(Overflow)}."
-        ),
+def _choice_options(wrapped: Command) -> Command:
+    """The options that choose between designs."""
+    return decorated(
+        wrapped,
         click.option("--accuracy", help="correct, faithful or max_ulp=N."),
         click.option("--architecture", default="auto", show_default=True, help="auto, or one to search."),
         click.option("--target", default="xc7", show_default=True, help=f"One of {', '.join(TARGETS)}."),
-        click.option("--gradient", is_flag=True, help="The derivative instead of the function."),
-        click.option("--expression", metavar="TEXT", help='A formula such as "x*sigmoid(1.702*x)".'),
-        click.option("--name", help="Name of the unit."),
-    ]
-    options += [
-        click.option(f"--{name.replace('_', '-')}", name, metavar="NUMBER", help="A function's parameter.")
-        for name in _parameter_names()
-    ]
-    for option in reversed(options):
-        wrapped = option(wrapped)
-    return wrapped
+    )
 
 
 def _build(function: str | None, options: dict[str, Any]) -> Unit:
@@ -137,7 +113,8 @@ def list_(as_json: bool) -> None:
 
 @command.command()
 @click.argument("names", nargs=-1, metavar="[FUNCTION]...")
-@_unit_options
+@specification_options
+@_choice_options
 @click.option("--interface", default="stream", show_default=True, help=f"One of {', '.join(INTERFACES)}.")
 @click.option("--latency", type=int, help="Cycles; 0 is combinational; chosen from delays unless given.")
 @click.option("--lanes", type=int, default=1, show_default=True, help="Codes a word.")
@@ -175,7 +152,8 @@ def _summary(unit: Unit, folder: Path) -> tuple[object, ...]:
 @command.command("eval")
 @click.argument("function", required=False)
 @click.argument("numbers", nargs=-1, metavar="[NUMBER]...")
-@_unit_options
+@specification_options
+@_choice_options
 @click.option("--input", "source", type=click.Path(path_type=Path), help="Recorded values or codes, .npy.")
 @click.option("--output", type=click.Path(path_type=Path), help="Where the results go, .npy.")
 @click.option("--json", "as_json", is_flag=True, help="For machines.")
@@ -247,3 +225,4 @@ def verify(folders: tuple[Path, ...], as_json: bool, **options: Any) -> int:
 
 
 command.add_command(compare)
+command.add_command(explore)

@@ -1,62 +1,33 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The commands that measure: `compare`."""
+"""The commands that measure: `compare` and `explore`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
 from hwact import synth
-from hwact.compare import FAMILY, Question, as_csv, tables
+from hwact.compare import FAMILY, Question, Table, as_csv, tables
 from hwact.console import print_json, print_table, progress_bar, say
 from hwact.entries import entries
 from hwact.errors import ArgumentError
-from hwact.synth import Options
-from hwact.synth.liberty import Liberty
+from hwact.explore import Search
+from hwact.explore import explore as explored
+from hwact.options import listed, measuring, measuring_options, numbers, specification_options
 from hwact.tools import write_at_once
-
-Command = TypeVar("Command", bound=Callable[..., Any])
-
-
-def _listed(_: click.Context, __: click.Parameter, value: str | None) -> tuple[str, ...] | None:
-    """A list with commas between its items."""
-    return None if value is None else tuple(item.strip() for item in value.split(",") if item.strip())
-
-
-def _measuring_options(wrapped: Command) -> Command:
-    """The options that say how designs are measured."""
-    options = [
-        click.option("--liberty", type=click.Path(path_type=Path), help="Cells for the target asic, .lib."),
-        click.option("--dsp", is_flag=True, help="DSP blocks may be used."),
-        click.option("--ram", is_flag=True, help="Memory blocks may be used."),
-        click.option("--place/--no-place", default=True, help="Place and route for the clock."),
-        click.option("--seeds", type=int, default=3, show_default=True, help="Of place and route."),
-        click.option("--scheduler", metavar="ADDRESS", help="A Dask scheduler; else the local cores."),
-    ]
-    for option in reversed(options):
-        wrapped = option(wrapped)
-    return wrapped
-
-
-def _options(liberty: Path | None, dsp: bool, ram: bool, place: bool, seeds: int) -> Options:
-    if seeds < 1:
-        raise ArgumentError(f"seeds must be at least 1, not {seeds!r}; or say --no-place")
-    cells = Liberty.read(liberty) if liberty else None
-    return Options(dsp=dsp, ram=ram, liberty=cells, place=place, seeds=tuple(range(1, seeds + 1)))
 
 
 @click.command()
 @click.option("--width", type=int, help="Bits; stands for SQ4.(width-4) in and out.")
-@click.option("--widths", callback=_listed, metavar="N,N,...", help="Several of them.")
-@click.option("--functions", callback=_listed, metavar="NAME,...", help=f"Of {', '.join(FAMILY)}, or others.")
-@click.option("--targets", callback=_listed, metavar="NAME,...", help=f"Of {', '.join(synth.TARGETS)}.")
+@click.option("--widths", callback=listed, metavar="N,N,...", help="Several of them.")
+@click.option("--functions", callback=listed, metavar="NAME,...", help=f"Of {', '.join(FAMILY)}, or others.")
+@click.option("--targets", callback=listed, metavar="NAME,...", help=f"Of {', '.join(synth.TARGETS)}.")
 @click.option("--accuracy", help="The same for all: correct, faithful or max_ulp=N.")
 @click.option("--interface", default="bare", show_default=True, help="stream or bare.")
 @click.option("--latency", type=int, help="Cycles; 0 is combinational; chosen from delays unless given.")
-@_measuring_options
+@measuring_options
 @click.option("--html", type=click.Path(path_type=Path), help="Also write a page with pictures.")
 @click.option("--json", "form", flag_value="json", help="All facts, for machines.")
 @click.option("--csv", "form", flag_value="csv", help="All facts, for spreadsheets.")
@@ -72,7 +43,7 @@ def compare(
     html: Path | None,
     form: str | None,
     scheduler: str | None,
-    **measuring: Any,
+    **measured: Any,
 ) -> None:
     """Error, area, latency and clock of many functions, side by side.
 
@@ -85,10 +56,10 @@ def compare(
         accuracy=accuracy,
         interface=interface,
         latency=latency,
-        options=_options(**measuring),
+        options=measuring(**measured),
     )
     jobs = question.jobs()
-    with progress_bar("measuring", len(jobs)) as show:
+    with progress_bar() as show:
         found = entries(jobs, scheduler=scheduler, progress=show)
     rows = question.rows(found)
     if html is not None:
@@ -111,9 +82,7 @@ def _widths(width: int | None, widths: tuple[str, ...] | None) -> tuple[int, ...
         raise ArgumentError(f"one of --width and --widths must be given, not {width!r} and {widths!r}")
     if widths is None:
         return (width or 0,)
-    if not all(text.isdecimal() for text in widths):
-        raise ArgumentError(f"widths must be numbers with commas between them, not {','.join(widths)!r}")
-    return tuple(map(int, widths))
+    return numbers("widths", widths)
 
 
 def _write(path: Path, text: str) -> None:
@@ -124,3 +93,58 @@ def _write(path: Path, text: str) -> None:
             f"the page must be a file that can be written, not {str(path)!r}: {error.strerror or error}; "
             "choose another place"
         ) from None
+
+
+@click.command()
+@click.argument("function", required=False)
+@specification_options
+@click.option("--target", default="xc7", show_default=True, help=f"One of {', '.join(synth.TARGETS)}.")
+@click.option(
+    "--accuracies", callback=listed, default="correct,faithful", show_default=True, metavar="A,A,..."
+)
+@click.option(
+    "--latencies", callback=listed, default="0,auto", show_default=True, metavar="N,N,...", help="Cycles."
+)
+@click.option("--interface", default="bare", show_default=True, help="stream or bare.")
+@click.option("--limit", type=int, default=12, show_default=True, help="Most designs to measure.")
+@measuring_options
+@click.option("--json", "as_json", is_flag=True, help="All measured designs, for machines.")
+def explore(
+    function: str | None,
+    target: str,
+    accuracies: tuple[str, ...],
+    latencies: tuple[str, ...],
+    interface: str,
+    limit: int,
+    scheduler: str | None,
+    as_json: bool,
+    liberty: Path | None,
+    dsp: bool,
+    ram: bool,
+    place: bool,
+    seeds: int,
+    **spec: Any,
+) -> None:
+    """The Pareto front of a function over architectures, parameters, accuracies and latencies.
+
+    An interrupted run goes on where it was.
+    """
+    given = {key: value for key, value in spec.items() if value is not None}
+    search = Search(
+        spec={"function": function, **given},
+        target=target,
+        accuracies=accuracies,
+        latencies=tuple(None if text == "auto" else numbers("latencies", (text,))[0] for text in latencies),
+        interface=interface,
+        limit=limit,
+        options=measuring(liberty, dsp, ram, place, seeds),
+    )
+    with progress_bar() as show:
+        rows = explored(search, scheduler=scheduler, progress=show)
+    if as_json:
+        print_json(rows)
+        return
+    front = [row for row in rows if row["front"]]
+    table = Table.of(f"{front[0]['unit']}, {synth.TARGETS[target].title}", front)
+    print_table(table.header, table.lines, title=table.title)
+    say(f"{len(front)} of {len(rows)} measured designs are on the front")

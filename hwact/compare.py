@@ -133,6 +133,7 @@ _LEFT_OUT = ("name", "target", "latency", "cells", "tools", "f_max_by_seed")
 COLUMNS: Mapping[str, tuple[str, str]] = {
     "function": ("function", "{}"),
     "architecture": ("architecture", "{}"),
+    "parameters": ("parameters", "{}"),
     "class": ("class", "{}"),
     "max_error_ulp": ("max error (ulp)", "{:.4f}"),
     "area": ("area ({unit})", "{:.4g}"),
@@ -156,13 +157,11 @@ class Table:
     lines: tuple[tuple[str, ...], ...]
 
     @classmethod
-    def of(cls, rows: Sequence[Row]) -> Table:
-        """A table of rows of one width and target."""
-        first = rows[0]
-        keys = [key for key in COLUMNS if any(row[key] is not None for row in rows)]
-        header = tuple(COLUMNS[key][0].format(unit=first["area_unit"]) for key in keys)
-        lines = tuple(tuple(_cell(row, key) for key in keys) for row in rows)
-        return cls(f"{first['width']} bits, {synth.TARGETS[first['target']].title}", header, lines)
+    def of(cls, title: str, rows: Sequence[Row]) -> Table:
+        """A table of rows of one target; of the columns, those for which the rows have something."""
+        keys = [key for key in COLUMNS if any(row.get(key) is not None for row in rows)]
+        header = tuple(COLUMNS[key][0].format(unit=rows[0]["area_unit"]) for key in keys)
+        return cls(title, header, tuple(tuple(_cell(row, key) for key in keys) for row in rows))
 
     def markdown(self) -> str:
         """The table in Markdown."""
@@ -171,7 +170,7 @@ class Table:
 
 
 def _cell(row: Row, key: str) -> str:
-    return "" if row[key] is None else COLUMNS[key][1].format(row[key])
+    return "" if row.get(key) is None else COLUMNS[key][1].format(row[key])
 
 
 def tables(rows: Sequence[Row]) -> list[Table]:
@@ -179,7 +178,10 @@ def tables(rows: Sequence[Row]) -> list[Table]:
     groups: dict[tuple[int, str], list[Row]] = {}
     for row in rows:
         groups.setdefault((row["width"], row["target"]), []).append(row)
-    return [Table.of(group) for group in groups.values()]
+    return [
+        Table.of(f"{width} bits, {synth.TARGETS[target].title}", group)
+        for (width, target), group in groups.items()
+    ]
 
 
 def as_csv(rows: Sequence[Row]) -> str:

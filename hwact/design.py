@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -64,7 +64,7 @@ class Design:
     @cached_property
     def estimated_area(self) -> float:
         """Estimated look-up tables on the specification's target."""
-        return area(self.datapath, self.spec.target)
+        return float(area(self.datapath, self.spec.target))
 
 
 def choose(spec: UnitSpec, architecture: str = "auto") -> Design:
@@ -81,7 +81,7 @@ def choose(spec: UnitSpec, architecture: str = "auto") -> Design:
         No design meets the specification.
     """
     names = list(architectures.catalogue()) if architecture == "auto" else [architecture]
-    best = min(_designs(spec, names), key=lambda design: design.estimated_area, default=None)
+    best = min(designs(spec, names), key=lambda design: design.estimated_area, default=None)
     if best is None:
         raise UnreachableError(
             f"accuracy must be one that {architecture} architectures reach for {spec.function.name} from "
@@ -91,7 +91,8 @@ def choose(spec: UnitSpec, architecture: str = "auto") -> Design:
     return best
 
 
-def _designs(spec: UnitSpec, names: list[str]) -> Iterator[Design]:
+def designs(spec: UnitSpec, names: Iterable[str]) -> Iterator[Design]:
+    """Every design of some architectures that meets the specification, in a fixed order."""
     for name in names:
         for parameters in architectures.get(name).candidates(spec):
             try:

@@ -17,6 +17,8 @@ from hwact.synth.cache import Cache, digest
 from hwact.tools import cache_folder
 from hwact.unit import build
 
+Progress = Callable[[str, int, int], None]
+
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
@@ -95,7 +97,7 @@ def entries(
     wanted: Sequence[Job],
     *,
     scheduler: str | None = None,
-    progress: Callable[[int], None] = lambda done: None,
+    progress: Progress = lambda what, done, total: None,
 ) -> list[Entry]:
     """The entries of all jobs, in their order, whatever the order in which they finish.
 
@@ -104,7 +106,7 @@ def entries(
     scheduler : str, optional
         Address of a Dask scheduler; the local cores unless given.
     progress : callable
-        Told how many are done, whenever that changes.
+        Told what is being done, how many are done, and of how many, whenever that changes.
 
     Raises
     ------
@@ -114,12 +116,12 @@ def entries(
     kept = Cache(cache_folder("entries"))
     found = {job.key: kept.get(job.key) for job in wanted}
     missing = {job.key: job for job in wanted if found[job.key] is None}
-    progress(len(wanted) - len(missing))
+    progress("measuring", len(found) - len(missing), len(found))
+    keys = list(missing)
     for position, value in jobs.run(measured, list(missing.values()), scheduler=scheduler):
-        key = list(missing)[position]
-        kept.put(key, value)
-        found[key] = value
-        progress(sum(value is not None for value in found.values()))
+        kept.put(keys[position], value)
+        found[keys[position]] = value
+        progress("measuring", sum(value is not None for value in found.values()), len(found))
     return [Entry.from_dict(found[job.key]) for job in wanted]
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from hwact import recordings
 from hwact.errors import ArgumentError
 from hwact.formats import Codes, Format
 from hwact.tools import write_at_once
@@ -121,9 +122,9 @@ def evaluate_file(unit: Unit, source: Path, output: Path | None) -> dict[str, An
     dict
         What was done and its error, under readable keys.
     """
-    recorded = load(source)
+    recorded = recordings.read(source)
     values = recorded.dtype.kind == "f"
-    codes = unit.quantise(recorded) if values else np.asarray(recorded)
+    codes = recordings.codes_of(recorded, unit, source)
     results = unit.evaluate(codes)
     if output is not None:
         scaled = np.ldexp(results.astype(np.float64), -unit.output_format.frac_bits)
@@ -133,25 +134,6 @@ def evaluate_file(unit: Unit, source: Path, output: Path | None) -> dict[str, An
     if values:
         summary |= {"kind": "values", **_error_of_values(unit, recorded, results)}
     return summary | {"output": str(output) if output is not None else None}
-
-
-def load(source: Path) -> Array:
-    """A tensor of real numbers from an ``.npy`` file; nothing is unpickled."""
-    try:
-        array = np.load(source, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise ArgumentError(
-            f"the input must be an .npy file of numbers, not {str(source)!r} "
-            f"({getattr(error, 'strerror', None) or error}); write one with numpy.save"
-        ) from None
-    if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiu":
-        kind = getattr(array, "dtype", type(array).__name__)
-        if isinstance(array, np.lib.npyio.NpzFile):
-            array.close()
-        raise ArgumentError(
-            f"the input must be an .npy array of floats or integers, not one of {str(kind)!r}"
-        )
-    return array
 
 
 def _save(output: Path, array: Array) -> None:

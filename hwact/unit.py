@@ -104,7 +104,7 @@ class Unit:
             raise ArgumentError(
                 f"codes must be integers, not {array.dtype.name!r}; call the unit itself to pass values"
             )
-        self._check_range(array)
+        self.check_range(array)
         flat = array.reshape(-1)
         fits = np.can_cast(self.output_format.dtype, array.dtype) and array.dtype.kind in "iu"
         result = np.empty(flat.size, dtype=array.dtype if fits else self.output_format.dtype)
@@ -114,7 +114,8 @@ class Unit:
             np.take(table, flat[block].astype(np.intp) & mask, out=result[block], mode="wrap")
         return result.reshape(array.shape)
 
-    def _check_range(self, codes: Array) -> None:
+    def check_range(self, codes: Array) -> None:
+        """Refuse integers that are no codes of the input format."""
         limits = np.iinfo(codes.dtype) if codes.dtype.kind in "iu" else None
         low, high = self.input_format.min_code, self.input_format.max_code
         if not codes.size or (limits and low <= limits.min and limits.max <= high):
@@ -204,6 +205,36 @@ def _json_number(value: Fraction) -> int | float | str:
     return float(value) if Fraction(repr(float(value))) == value else naming.number(value)
 
 
+def specification(
+    function: str | None = None,
+    *,
+    width: int | None = None,
+    input_format: str | Format | None = None,
+    output_format: str | Format | None = None,
+    rounding: str = "half_up",
+    overflow: str = "saturate",
+    accuracy: str | None = None,
+    target: str = "xc7",
+    gradient: bool = False,
+    expression: str | None = None,
+    name: str | None = None,
+    **parameters: object,
+) -> UnitSpec:
+    """What a unit must compute, from the arguments of :func:`build`."""
+    spec_function = _function(function, expression, name, gradient, parameters)
+    formats = _formats(width, input_format, output_format)
+    default = "correct" if _correct_by_default(spec_function, *formats) else "faithful"
+    return UnitSpec(
+        function=spec_function,
+        input_format=formats[0],
+        output_format=formats[1],
+        rounding=member(Rounding, "rounding", rounding),
+        overflow=member(Overflow, "overflow", overflow),
+        accuracy=Accuracy.parse(default if accuracy is None else accuracy),
+        target=cost.target(target),
+    )
+
+
 def build(
     function: str | None = None,
     *,
@@ -251,20 +282,26 @@ def build(
     ArgumentError
         An argument is outside what is possible; `UnreachableError` when no design meets the accuracy.
     """
-    spec_function = _function(function, expression, name, gradient, parameters)
-    formats = _formats(width, input_format, output_format)
-    default = "correct" if _correct_by_default(spec_function, *formats) else "faithful"
-    spec = UnitSpec(
-        function=spec_function,
-        input_format=formats[0],
-        output_format=formats[1],
-        rounding=member(Rounding, "rounding", rounding),
-        overflow=member(Overflow, "overflow", overflow),
-        accuracy=Accuracy.parse(default if accuracy is None else accuracy),
-        target=cost.target(target),
+    spec = specification(
+        function,
+        width=width,
+        input_format=input_format,
+        output_format=output_format,
+        rounding=rounding,
+        overflow=overflow,
+        accuracy=accuracy,
+        target=target,
+        gradient=gradient,
+        expression=expression,
+        name=name,
+        **parameters,
     )
     _check_interface(interface, lanes)
-    unit_name = naming.checked(name) if name is not None else naming.default(spec_function, *formats)
+    unit_name = (
+        naming.checked(name)
+        if name is not None
+        else naming.default(spec.function, spec.input_format, spec.output_format)
+    )
     given = architecture_parameters
     design = choose(spec, architecture) if given is None else Design.build(spec, architecture, given)
     plan = schedule(design.datapath, spec.target, latency)

@@ -15,11 +15,10 @@ import numpy as np
 import pytest
 
 import hwact
-from hwact import cli
+from hwact import cli, recordings
 from hwact.errors import ArgumentError, BundleError
 from hwact.verify import verify
 from hwact.verify.claims import false_claims, golden_claim, read_bundle, rebuild
-from hwact.verify.stimulus import recorded_codes
 from tests.verifying import broken_table, by_hand, edit, failing, prove, table, tiny
 
 ZEROS = "0" * 64
@@ -246,7 +245,8 @@ def test_recorded_inputs_become_codes(kind: str, tmp_path: Path) -> None:
     data, codes = GOOD_INPUTS[kind]
     np.save(tmp_path / "x.npy", data)
     unit = hwact.build("relu", input_format="SQ2.3", rounding="floor")
-    assert recorded_codes(tmp_path / "x.npy", unit).tolist() == codes
+    recorded = recordings.read(tmp_path / "x.npy")
+    assert recordings.codes_of(recorded, unit, "x.npy").ravel().tolist() == codes
 
 
 class Boom:
@@ -258,9 +258,9 @@ class Boom:
 
 BAD_INPUTS: dict[str, tuple[Any, str]] = {
     "NaN": ([0.5, np.nan], r"inputs must be finite, not nan at index 1 of '.*x.npy'; remove or replace"),
-    "infinity": ([[-np.inf]], r"inputs must be finite, not -inf at index 0 of "),
-    "code above": ([16], r"a code of SQ2.3 must be in -16..15, not 16"),
-    "code below": ([3, -17], r"a code of SQ2.3 must be in -16..15, not -17"),
+    "infinity": ([[-np.inf]], r"inputs must be finite, not -inf at index 0, 0 of "),
+    "code above": ([16], r"codes of SQ2.3 must be in -16..15, not 16"),
+    "code below": ([3, -17], r"codes of SQ2.3 must be in -16..15, not -17"),
     "huge code": (np.array([2**63], dtype=np.uint64), r"must be in -16..15, not 9223372036854775808"),
     "empty": (np.zeros((0, 3)), r"inputs must hold at least one number, not shape \(0, 3\)"),
     "truth": ([True], r"inputs must be integers \(codes\) or floats \(values\), not 'bool'"),
@@ -283,11 +283,10 @@ def test_bad_recorded_inputs_are_refused(kind: str, tmp_path: Path) -> None:
 
 
 def test_recorded_inputs_must_be_one_array_in_a_file(tmp_path: Path) -> None:
-    unit = hwact.build("relu", input_format="SQ2.3")
     np.savez(tmp_path / "x.npz", x=np.zeros(3))
     for name, text in (("x.npz", "not an archive"), ("y.npy", "No such file"), ("", "Is a directory")):
         with pytest.raises(ArgumentError, match=text):
-            recorded_codes(tmp_path / name, unit)
+            recordings.read(tmp_path / name)
 
 
 def run_command(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:

@@ -13,13 +13,12 @@ import numpy as np
 import pytest
 
 import hwact
-from hwact.errors import ArgumentError, BundleError
+from hwact.errors import BundleError
 from hwact.formats import Format
 from hwact.unit import Unit
 from hwact.verify.claims import false_claims, golden_claim, golden_sha256, read_bundle, rebuild
 from hwact.verify.plan import PATTERNS, Plan, from_bits, to_bits
 from hwact.verify.process import benches
-from hwact.verify.stimulus import recorded_codes
 from hwact.verify.witness import torch_witness
 
 
@@ -193,43 +192,6 @@ def test_benches_are_found_in_a_checkout_too(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setitem(sys.modules, "hwact.sim", None)
     assert benches() == Path(__file__).parents[1] / "sim"
     assert {"launch.py", "stream.py", "bare.py"} <= names & {path.name for path in benches().iterdir()}
-
-
-def test_recorded_codes_and_values(unit: Unit, tmp_path: Path) -> None:
-    for data in (np.array([[-128, 127]], dtype=np.int16), np.array([-9.0, 100.0], dtype=np.float32)):
-        np.save(tmp_path / "x.npy", data)
-        assert recorded_codes(tmp_path / "x.npy", unit).tolist() == [-128, 127]
-
-
-@pytest.mark.parametrize(
-    ("data", "said"),
-    [
-        (np.array([1.0, np.nan]), r"inputs must be finite, not nan at index 1 of"),
-        (np.array([-np.inf]), r"inputs must be finite, not -inf at index 0 of"),
-        (np.array([128]), r"a code of SQ3\.5 must be in -128\.\.127, not 128"),
-        (np.array([2**64 - 1], dtype=np.uint64), "must be in -128..127, not 18446744073709551615"),
-        (np.array([]), r"inputs must hold at least one number, not shape \(0,\)"),
-        (np.array([True]), "must be integers .* or floats .*, not 'bool'"),
-        (np.array([1j]), "must be integers .* or floats .*, not 'complex128'"),
-    ],
-)
-def test_recorded_inputs_that_are_refused(unit: Unit, tmp_path: Path, data: Any, said: str) -> None:
-    np.save(tmp_path / "x.npy", data)
-    with pytest.raises(ArgumentError, match=said):
-        recorded_codes(tmp_path / "x.npy", unit)
-
-
-def test_recorded_inputs_are_never_unpickled(unit: Unit, tmp_path: Path) -> None:
-    path = tmp_path / "x.npy"
-    np.save(path, np.array([{}], dtype=object), allow_pickle=True)
-    with pytest.raises(ArgumentError, match=r"must be a \.npy file of numbers"):
-        recorded_codes(path, unit)
-    path.write_bytes(b"not an array")
-    with pytest.raises(ArgumentError, match=r"must be a \.npy file of numbers"):
-        recorded_codes(path, unit)
-    np.savez(tmp_path / "x.npz", x=np.arange(3))
-    with pytest.raises(ArgumentError, match="not an archive"):
-        recorded_codes(tmp_path / "x.npz", unit)
 
 
 @pytest.mark.parametrize("overflow", ["saturate", "wrap"])

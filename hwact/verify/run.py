@@ -12,7 +12,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
+from hwact import recordings
 from hwact.errors import ArgumentError
+from hwact.formats import Codes
 from hwact.interfaces import port_records
 from hwact.tools import Simulator, find_simulator, require_module
 from hwact.unit import Unit
@@ -22,7 +26,6 @@ from hwact.verify.claims import Bundle, false_claims, golden_claim, read_bundle,
 from hwact.verify.plan import Plan
 from hwact.verify.process import work_folder
 from hwact.verify.report import PhaseRecord, VerifyReport, junit_xml
-from hwact.verify.stimulus import recorded_codes
 from hwact.verify.witness import require_torch, torch_witness
 
 INTERFACES = ("stream", "bare")
@@ -157,7 +160,7 @@ def _plan(unit: Unit, inputs: str | Path | None, thorough: bool, seed: int, samp
         seed=seed,
         samples=samples,
         thorough=thorough,
-        recorded=None if inputs is None else recorded_codes(inputs, unit),
+        recorded=None if inputs is None else _recorded(inputs, unit),
     )
 
 
@@ -256,3 +259,13 @@ class _Files:
         fresh = self.junit.with_suffix(".xml.new")
         fresh.write_bytes(junit_xml(report))
         fresh.replace(self.junit)
+
+
+def _recorded(path: str | Path, unit: Unit) -> Codes:
+    """Recorded inputs as codes, in a row."""
+    data = recordings.read(path)
+    if data.size == 0:
+        raise ArgumentError(
+            f"inputs must hold at least one number, not shape {data.shape!r} in {str(path)!r}"
+        )
+    return recordings.codes_of(data, unit, path).ravel().astype(np.int64)

@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from hwact import functions
+from hwact.errors import ArgumentError
+from hwact.formats import Overflow, Rounding
+from hwact.synth import Options
+from hwact.synth.liberty import Liberty
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def decorated(wrapped: Command, *options: Callable[[Command], Command]) -> Command:
+    """A command with options, which its help shows in this order."""
+    for option in reversed(options):
+        wrapped = option(wrapped)
+    return wrapped
+
+
+def _parameter_names() -> list[str]:
+    return sorted({p.name for name in functions.names() for p in functions.parameters_of(name)})
+
+
+def specification_options(wrapped: Command) -> Command:
+    """What a unit computes; the functions' parameters come from the catalogue."""
+    modes = {"rounding": ("half_up", Rounding), "overflow": ("saturate", Overflow)}
+    return decorated(
+        wrapped,
+        click.option("--width", type=int, help="Bits; stands for SQ4.(width-4) in and out."),
+        click.option("--input-format", metavar="FORMAT", help="Such as SQ4.12, UQ0.8 or ap_fixed<16,4>."),
+        click.option("--output-format", metavar="FORMAT", help="The input format unless given."),
+        *(
+            click.option(f"--{name}", default=default, show_default=True, help=f"One of {', '.join(modes)}.")
+            for name, (default, modes) in modes.items()
+        ),
+        click.option("--gradient", is_flag=True, help="The derivative instead of the function."),
+        click.option("--expression", metavar="TEXT", help='A formula such as "x*sigmoid(1.702*x)".'),
+        click.option("--name", help="Name of the unit."),
+        *(
+            click.option(
+                f"--{name.replace('_', '-')}", name, metavar="NUMBER", help="A function's parameter."
+            )
+            for name in _parameter_names()
+        ),
+    )
+
+
+def measuring_options(wrapped: Command) -> Command:
+    """How designs are measured."""
+    return decorated(
+        wrapped,
+        click.option("--liberty", type=click.Path(path_type=Path), help="Cells for the target asic, .lib."),
+        click.option("--dsp", is_flag=True, help="DSP blocks may be used."),
+        click.option("--ram", is_flag=True, help="Memory blocks may be used."),
+        click.option("--place/--no-place", default=True, help="Place and route for the clock."),
+        click.option("--seeds", type=int, default=3, show_default=True, help="Of place and route."),
+        click.option("--scheduler", metavar="ADDRESS", help="A Dask scheduler; else the local cores."),
+    )
+
+
+def measuring(liberty: Path | None, dsp: bool, ram: bool, place: bool, seeds: int) -> Options:
+    """What the measuring options mean."""
+    if seeds < 1:
+        raise ArgumentError(f"seeds must be at least 1, not {seeds!r}; or say --no-place")
+    cells = Liberty.read(liberty) if liberty else None
+    return Options(dsp=dsp, ram=ram, liberty=cells, place=place, seeds=tuple(range(1, seeds + 1)))
+
+
+def listed(_: click.Context, __: click.Parameter, value: str | None) -> tuple[str, ...] | None:
+    """A list with commas between its items."""
+    return None if value is None else tuple(item.strip() for item in value.split(",") if item.strip())
+
+
+def numbers(what: str, texts: tuple[str, ...]) -> tuple[int, ...]:
+    """The numbers of a list, or a clear error."""
+    if not all(text.isdecimal() for text in texts):
+        raise ArgumentError(f"{what} must be numbers with commas between them, not {','.join(texts)!r}")
+    return tuple(map(int, texts))
