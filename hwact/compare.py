@@ -132,19 +132,19 @@ _LEFT_OUT = ("name", "target", "latency", "cells", "tools", "f_max_by_seed")
 # Headings of the printed table, and how a row fills them.
 COLUMNS: Mapping[str, tuple[str, str]] = {
     "function": ("function", "{}"),
-    "architecture": ("architecture", "{}"),
-    "parameters": ("parameters", "{}"),
-    "class": ("class", "{}"),
-    "max_error_ulp": ("max error (ulp)", "{:.4f}"),
     "area": ("area ({unit})", "{:.4g}"),
     "area_by_relu": ("x ReLU", "{:.2f}"),
     "area_by_smelu": ("x SmeLU", "{:.2f}"),
+    "max_error_ulp": ("max error (ulp)", "{:.4f}"),
+    "class": ("class", "{}"),
     "flip_flops": ("flip-flops", "{}"),
     "latency": ("cycles", "{}"),
-    "depth": ("depth (cells)", "{}"),
-    "path_ns": ("path (ns)", "{:.2f}"),
     "f_max_mhz": ("clock (MHz)", "{:.1f}"),
     "latency_ns": ("latency (ns)", "{:.1f}"),
+    "depth": ("depth (cells)", "{}"),
+    "path_ns": ("path (ns)", "{:.2f}"),
+    "architecture": ("architecture", "{}"),
+    "parameters": ("parameters", "{}"),
 }
 
 
@@ -170,7 +170,10 @@ class Table:
 
 
 def _cell(row: Row, key: str) -> str:
-    return "" if row.get(key) is None else COLUMNS[key][1].format(row[key])
+    value = row.get(key)
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {each}" for name, each in value.items())
+    return "" if value is None else COLUMNS[key][1].format(value)
 
 
 def tables(rows: Sequence[Row]) -> list[Table]:

@@ -91,5 +91,6 @@ def _figures(rows: Sequence[Row], picture: _Numbered) -> Iterator[dict[str, str]
 _SPEEDS = (
     ("latency_ns", "latency (ns)", "Latency at the clock that place and route reached"),
     ("path_ns", "longest path (ns)", "Longest path between registers"),
+    ("depth", "depth (cells)", "Longest path between registers"),
     ("latency", "latency (cycles)", "Latency"),
 )

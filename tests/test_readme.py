@@ -16,15 +16,17 @@ import pytest
 import hwact
 from benchmarks import readme
 from hwact import report
+from hwact.compare import FAMILY
 
 ROOT = readme.ROOT
 TEXT = readme.README.read_text(encoding="utf-8")
 COMMANDS = re.findall(r"^    (python .*)$", TEXT, re.MULTILINE)
 INSTALL = "python -m pip install"
+STALE = "must be current; run python benchmarks/readme.py"
 
 
 def test_the_search_finds_the_commands() -> None:
-    assert len(COMMANDS) == TEXT.count("\n    python ") == 13
+    assert len(COMMANDS) == TEXT.count("\n    python ") == 15
     assert len([command for command in COMMANDS if INSTALL in command]) == 2
 
 
@@ -77,13 +79,29 @@ def test_the_python_block_does_what_its_comments_say(tmp_path: Path, monkeypatch
     assert names["exact"].shape == (65536,)
 
 
-def test_the_table_and_the_picture_are_current() -> None:
+def test_the_units_and_their_picture_are_current() -> None:
     made = {width: readme.units(width) for width in readme.WIDTHS}
-    table = readme.table([unit for width in readme.WIDTHS for unit in made[width]])
-    message = "must be current; run python benchmarks/readme.py"
-    assert readme.with_section(TEXT, "units", table) == TEXT, f"README.md's table {message}"
-    picture = readme.PICTURE.read_text(encoding="utf-8")
-    assert readme.digests(made[readme.PICTURED]) in picture, f"{readme.PICTURE.name} {message}"
+    table = readme.unit_table([unit for width in readme.WIDTHS for unit in made[width]])
+    assert readme.with_section(TEXT, "units", table) == TEXT, f"README.md's table {STALE}"
+    picture = readme.UNITS_PICTURE.read_text(encoding="utf-8")
+    assert readme.digests(made[readme.PICTURED]) in picture, f"{readme.UNITS_PICTURE.name} {STALE}"
+
+
+@pytest.mark.parametrize("width", readme.WIDTHS)
+def test_areas_are_current(width: int) -> None:
+    functions = ("relu", "smelu", "gelu")  # CI makes all of them anew
+    rows = readme.measured(width, functions)
+    shown = re.findall(r"^\| `.*", TEXT.split(f"<!-- areas {width}:")[1].split("<!-- end")[0], re.MULTILINE)
+    assert len(shown) == len(FAMILY)
+    lines = [f"| {' | '.join(cells)} |" for cells in readme.area_lines(rows)]
+    assert len(lines) == 3
+    assert set(lines) <= set(shown), f"README.md's table {STALE}"
+
+
+def test_the_picture_of_areas_shows_the_table() -> None:
+    shown = re.findall(r"^\| `(\w+)` \| \S+ \| (\d+) ", TEXT.split("<!-- areas 16:")[1], re.MULTILINE)
+    areas = {name: float(area) for name, area in shown[: len(FAMILY)]}
+    assert readme.described(areas) in readme.AREAS_PICTURE.read_text(encoding="utf-8")
 
 
 def test_a_stale_table_would_be_seen() -> None:
