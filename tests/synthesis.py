@@ -22,12 +22,12 @@ module mixed(input clk, input [5:0] x, input [2:0] d, input [3:0] a, b,
   always @(posedge clk) q <= d;
 endmodule
 """
-# A multiplier, and a table of 8192 bits with a register behind it.
+# A multiplier, and a table of 16384 bits with a register behind it.
 BLOCKS = """
-module blocks(input clk, input [8:0] a, b, input [9:0] x, output [17:0] y, output reg [7:0] word);
-  reg [7:0] rom [0:1023];
+module blocks(input clk, input [8:0] a, b, input [9:0] x, output [17:0] y, output reg [15:0] word);
+  reg [15:0] rom [0:1023];
   integer i;
-  initial for (i = 0; i < 1024; i = i + 1) rom[i] = (i * 37) >> 3;
+  initial for (i = 0; i < 1024; i = i + 1) rom[i] = i * 40503;
   assign y = a * b;
   always @(posedge clk) word <= rom[x];
 endmodule
