@@ -12,6 +12,8 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from matplotlib.figure import Figure
+
 import hwact
 from hwact import accuracy, report, synth
 from hwact.cli import DEFAULT_FUNCTIONS
@@ -106,18 +108,27 @@ def digests(made: Sequence[Unit]) -> str:
     return "; ".join(f"{unit.name} {unit.golden_sha256}" for unit in made)
 
 
-def area_picture(rows: Sequence[Row]) -> str:
+def areas_of(rows: Sequence[Row]) -> dict[str, float]:
+    """What the picture of areas shows."""
+    return {row["function"]: row["area"] for row in rows if row["target"] == PICTURED_TARGET}
+
+
+def area_figure(areas: Mapping[str, float]) -> Figure:
     """Bars of the family's areas."""
-    mine = {row["function"]: row["area"] for row in rows if row["target"] == PICTURED_TARGET}
     target = synth.TARGETS[PICTURED_TARGET]
     axis = f"{target.title}, area of {PICTURED}-bit units ({target.area_unit})"
-    figure = report.bar_figure(list(mine), list(mine.values()), axis, report.COLOURS[0])
-    return report.svg(figure, described(mine))
+    return report.bar_figure(list(areas), list(areas.values()), axis, report.COLOURS[0])
 
 
 def described(areas: Mapping[str, float]) -> str:
     """What the picture of areas shows, for its metadata."""
     return "; ".join(f"{function} {area:.0f}" for function, area in areas.items())
+
+
+def draw(path: Path, figure: Figure, description: str) -> None:
+    """Write a picture, unless the one that is there shows the same; Matplotlib's versions differ."""
+    if not path.is_file() or description not in path.read_text(encoding="utf-8"):
+        path.write_text(report.svg(figure, description), encoding="utf-8")
 
 
 def with_section(text: str, name: str, content: str) -> str:
@@ -135,9 +146,9 @@ def main() -> None:
     made = {width: units(width) for width in WIDTHS}
     areas = {width: measured(width) for width in WIDTHS}
     wide = made[PICTURED]
-    figure = report.error_figure(pictured(wide))
-    UNITS_PICTURE.write_text(report.svg(figure, digests(wide)), encoding="utf-8")
-    AREAS_PICTURE.write_text(area_picture(areas[PICTURED]), encoding="utf-8")
+    draw(UNITS_PICTURE, report.error_figure(pictured(wide)), digests(wide))
+    drawn = areas_of(areas[PICTURED])
+    draw(AREAS_PICTURE, area_figure(drawn), described(drawn))
     text = README.read_text(encoding="utf-8")
     text = with_section(text, "units", unit_table([unit for width in WIDTHS for unit in made[width]]))
     for width in WIDTHS:
