@@ -174,7 +174,13 @@ def _in_gates(work: Path) -> dict[str, Any]:
     for kind in cells:
         _require(kind in _GATES, kind, "Yosys' CMOS gates")
     area = int(figures["estimated_num_transistors"]) / TRANSISTORS_PER_GATE
-    return {"area": area, "area_unit": "GE", "cells": cells, "flip_flops": cells.get(_FLIP_FLOP, 0)}
+    return {
+        "area": area,
+        "area_unit": "GE",
+        "cells": cells,
+        "flip_flops": cells.get(_FLIP_FLOP, 0),
+        "gate_equivalents": area,
+    }
 
 
 def _in_cells(work: Path, liberty: Liberty) -> dict[str, Any]:
@@ -183,12 +189,14 @@ def _in_cells(work: Path, liberty: Liberty) -> dict[str, Any]:
         _require(kind in liberty.cells, kind, f"the library {liberty.name}")
     log = (work / "yosys.log").read_text(encoding="utf-8", errors="replace")
     delays = re.findall(r"Delay =\s*([\d.]+) ps", log)
+    area = float(figures.get("area", 0))  # none where there is no cell
     return {
-        "area": float(figures.get("area", 0)),  # none where there is no cell
+        "area": area,
         "area_unit": "um2",
         "cells": cells,
         "flip_flops": sum(count for kind, count in cells.items() if kind in liberty.flip_flops),
-        "path_ns": float(delays[-1]) / 1000 if delays else 0.0,
+        "path_ns": round(float(delays[-1]) / 1000, 6) if delays else 0.0,
+        "gate_equivalents": round(area / liberty.nand2_area, 3) if liberty.nand2_area else None,
     }
 
 

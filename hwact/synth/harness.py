@@ -12,9 +12,7 @@ from amaranth.back import rtlil
 from amaranth.hdl import Cat, ClockSignal, Instance, Module, Signal, Value
 from amaranth.lib.wiring import Component, In, Out, Signature
 
-from hwact.synth.source import Source
-
-CLOCK = "clk"
+from hwact.synth.source import CLOCK, Source
 
 
 class Harness(Component):

@@ -15,9 +15,13 @@ from hwact.errors import ArgumentError
 
 # Whatever the layout: some libraries are one line.
 _LIBRARY = re.compile(r'(?<!\w)library\s*\(\s*"?([^")\s]+)"?\s*\)\s*\{')
-_CELL = re.compile(r'(?<!\w)cell\s*\(\s*"?([^")\s]+)"?\s*\)\s*\{')
+# A cell's name becomes part of Yosys' commands, which a semicolon would end.
+_CELL = re.compile(r'(?<!\w)cell\s*\(\s*"?([^";)\s]+)"?\s*\)\s*\{')
 _STATE = re.compile(r"(?<!\w)(?:ff|latch)(?:_bank)?\s*\(")
 _KEPT_OUT = re.compile(r'(?<!\w)(?:is_isolation_cell|is_level_shifter|dont_use)\s*:\s*"?true')
+_AREA = re.compile(r'(?<!\w)area\s*:\s*"?([\d.]+)')
+_FUNCTION = re.compile(r'(?<!\w)function\s*:\s*"([^"]*)"')
+_NAND2 = re.compile(r"!\((\w+)&(?!\1\b)\w+\)|\((\w+)&(?!\2\b)\w+\)'|!(\w+)\|!(?!\3\b)\w+|(\w+)'\|(?!\4')\w+'")
 _COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)
 
 
@@ -86,6 +90,24 @@ class Liberty:
         return [name for name, text in self.cells.items() if _KEPT_OUT.search(text)]
 
     @cached_property
+    def nand2_area(self) -> float | None:
+        """Area of the smallest NAND2, in the library's unit; none where it has none."""
+        areas = [_AREA.search(text) for text in self.cells.values() if _is_nand2(text)]
+        return min((float(area[1]) for area in areas if area), default=None)
+
+    @cached_property
     def flip_flops(self) -> set[str]:
         """Cells that hold a state."""
         return {name for name, text in self.cells.items() if _STATE.search(text)}
+
+
+def _is_nand2(cell: str) -> bool:
+    functions = _FUNCTION.findall(cell)
+    if len(functions) != 1:
+        return False
+    spelled = re.sub(r"\s*([!&*|+()'])\s*", r"\1", functions[0].strip()).replace("*", "&").replace("+", "|")
+    spelled = spelled.replace(" ", "&")
+    bare = re.sub(r"\((!\w+|\w+')\)", r"\1", spelled)
+    if not any(map(_NAND2.fullmatch, (bare, bare[1:-1]))):
+        return False
+    return not _STATE.search(cell) and not _KEPT_OUT.search(cell)

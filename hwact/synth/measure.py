@@ -13,11 +13,13 @@ from typing import Any
 from hwact.errors import ArgumentError
 from hwact.synth import area, place, targets
 from hwact.synth.cache import Cache, digest
+from hwact.synth.harness import registers
 from hwact.synth.liberty import Liberty
 from hwact.synth.record import Record
 from hwact.synth.source import Source
 from hwact.synth.targets import SynthTarget
 from hwact.tools import cache_folder
+from hwact.unit import Unit
 
 SEEDS = (1, 2, 3)
 
@@ -55,12 +57,16 @@ class Options:
 
 
 def measure(
-    source: Source, target: str | SynthTarget, options: Options | None = None, kept: Cache | None = None
+    source: Source | Unit,
+    target: str | SynthTarget,
+    options: Options | None = None,
+    kept: Cache | None = None,
 ) -> Record:
     """Synthesise a module, place it where the target can, and say what it costs.
 
     Parameters
     ----------
+    source : Source or Unit
     kept : Cache, optional
         Earlier results; the user's own cache unless given.
 
@@ -71,6 +77,7 @@ def measure(
     ToolError
         A tool is missing or fails.
     """
+    source = Source.of(source) if isinstance(source, Unit) else source
     target = targets.get(target) if isinstance(target, str) else target
     options = options or Options()
     kept = kept or Cache(cache_folder("synth"))
@@ -82,6 +89,9 @@ def measure(
         target=target.name,
         source_sha256=source.sha256,
         latency=source.latency,
+        dsp_allowed=options.dsp,
+        ram_allowed=options.ram,
+        liberty_sha256=options.used(target)["liberty"],
         f_max_by_seed=clocks,
         tools=versions(target, placed=placed),
         **figures,
@@ -111,8 +121,8 @@ def _clocks(
     clocks = {seed: kept.get(key) for seed, key in keys.items()}
     missing = [seed for seed, clock in clocks.items() if clock is None]
     if missing:
-        chosen = place.device(target, figures)
-        place.prepare(target, kept)
+        chosen = place.device(target, figures, registers(source))
+        place.prepare(target)
         with place.netlist(source, target, dsp=options.dsp, ram=options.ram) as work:
             for seed in missing:
                 clocks[seed] = place.f_max(work, target, chosen, seed)

@@ -37,6 +37,13 @@ class Record:
         Cycles.
     tools : dict of str to str
         Versions.
+    gate_equivalents : float, optional
+        Area in NAND2 gates: four CMOS transistors each, or the area of the library's smallest NAND2; none for
+        devices, and where the library has no NAND2.
+    dsp_allowed, ram_allowed : bool
+        Whether DSP blocks and memory blocks could be used.
+    liberty_sha256 : str, optional
+        Digest of the library's text without comments.
     """
 
     name: str
@@ -56,6 +63,10 @@ class Record:
     f_max_by_seed: Mapping[int, float] = dataclasses.field(default_factory=dict)
     latency: int
     tools: Mapping[str, str]
+    gate_equivalents: float | None = None
+    dsp_allowed: bool = False
+    ram_allowed: bool = False
+    liberty_sha256: str | None = None
 
     @property
     def f_max(self) -> float | None:

@@ -4,11 +4,17 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from hwact.errors import ArgumentError
 from hwact.unit import Unit
+
+CLOCK = "clk"
+DIRECTIONS = ("input", "output")
+_IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_$]*")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,6 +25,14 @@ class Port:
     direction: str
     width: int
 
+    def __post_init__(self) -> None:
+        if not _IDENTIFIER.fullmatch(self.name) or self.direction not in DIRECTIONS or self.width < 1:
+            raise ArgumentError(
+                "a port must have a Verilog identifier as its name, the direction input or output and at "
+                f"least 1 bit, not {self.name!r}, {self.direction!r}, {self.width!r}; "
+                "correct the list of ports"
+            )
+
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
@@ -27,7 +41,7 @@ class Source:
     Parameters
     ----------
     name : str
-        Of the top module.
+        Of the top module; an identifier without escapes, since it becomes part of commands.
     verilog : str
     ports : tuple of Port
     latency : int
@@ -38,6 +52,12 @@ class Source:
     verilog: str
     ports: tuple[Port, ...]
     latency: int
+
+    def __post_init__(self) -> None:
+        if not _IDENTIFIER.fullmatch(self.name):
+            raise ArgumentError(
+                f"a module's name must be a Verilog identifier without escapes, not {self.name!r}; rename it"
+            )
 
     @classmethod
     def of(cls, unit: Unit) -> Source:
