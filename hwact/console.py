@@ -23,7 +23,7 @@ progress = Console(stderr=True)
 def progress_bar() -> Iterator[Callable[[str, int, int], None]]:
     """A bar on stderr; what it gives is told what is being done, how many are done, and of how many."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=progress) as bar:
+    with Progress(*columns, console=progress, disable=not progress.is_terminal) as bar:
         task = bar.add_task("", total=None)
         yield lambda what, done, total: bar.update(task, description=what, completed=done, total=total)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -118,10 +119,11 @@ def entries(
     missing = {job.key: job for job in wanted if found[job.key] is None}
     progress("measuring", len(found) - len(missing), len(found))
     keys = list(missing)
-    for position, value in jobs.run(measured, list(missing.values()), scheduler=scheduler):
-        kept.put(keys[position], value)
-        found[keys[position]] = value
-        progress("measuring", sum(value is not None for value in found.values()), len(found))
+    with closing(jobs.run(measured, list(missing.values()), scheduler=scheduler)) as results:
+        for position, value in results:
+            kept.put(keys[position], value)
+            found[keys[position]] = value
+            progress("measuring", sum(value is not None for value in found.values()), len(found))
     return [Entry.from_dict(found[job.key]) for job in wanted]
 
 

@@ -9,6 +9,7 @@ interrupted run goes on where it was.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -131,12 +132,14 @@ def _candidates(search: Search, scheduler: str | None, progress: Progress) -> li
     found = {key: kept.get(key) for key in keys}
     missing = [i for i, key in enumerate(keys) if found[key] is None]
     progress("enumerating", len(keys) - len(missing), len(keys))
-    results = jobs.run(enumerated, [wanted[i] for i in missing], scheduler=scheduler)
-    for done, (position, value) in enumerate(results, start=1):
-        found[keys[missing[position]]] = value
-        kept.put(keys[missing[position]], value)
-        progress("enumerating", len(keys) - len(missing) + done, len(keys))
-    return [Candidate(**facts) for key in keys for facts in found[key]]
+    with closing(jobs.run(enumerated, [wanted[i] for i in missing], scheduler=scheduler)) as results:
+        for done, (position, value) in enumerate(results, start=1):
+            found[keys[missing[position]]] = value
+            kept.put(keys[missing[position]], value)
+            progress("enumerating", len(keys) - len(missing) + done, len(keys))
+    # A design that meets several accuracies counts once.
+    all_facts = [facts for key in reversed(keys) for facts in found[key]]
+    return list({str(facts | {"accuracy": ""}): Candidate(**facts) for facts in all_facts}.values())
 
 
 def promising(candidates: Sequence[Candidate]) -> list[Candidate]:

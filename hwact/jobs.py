@@ -7,11 +7,11 @@ import multiprocessing
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, CancelledError, Executor, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from typing import NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from hwact.errors import ArgumentError, ToolError
 
@@ -19,11 +19,12 @@ Argument = TypeVar("Argument")
 Result = TypeVar("Result")
 
 CONNECT_LIMIT_S = 10
+LEAVE_LIMIT_S = 5
 
 
 def run(
     function: Callable[[Argument], Result], arguments: Sequence[Argument], *, scheduler: str | None = None
-) -> Iterator[tuple[int, Result]]:
+) -> Generator[tuple[int, Result]]:
     """Apply a function to every argument, in parallel.
 
     Parameters
@@ -37,22 +38,46 @@ def run(
     Yields
     ------
     int, result
-        The argument's position and what the function made of it, in the order in which they finish.
+        The argument's position and what the function made of it, in the order in which they finish. Closing
+        the generator stops all jobs.
+
+    Raises
+    ------
+    ArgumentError
+        There is no scheduler at that address.
+    ToolError
+        Dask is missing, there are no workers, or they die.
     """
     if not arguments:
         return
     with _executor(scheduler, len(arguments)) as executor:
-        positions = {executor.submit(function, argument): i for i, argument in enumerate(arguments)}
-        try:
-            for future in as_completed(positions):
-                yield positions[future], future.result()
-        except BrokenProcessPool:
-            raise ToolError(
-                "a worker process must live until its job is done, not be killed (out of memory?); "
-                "run the command again: what was finished is kept"
-            ) from None
-        finally:
-            executor.shutdown(wait=False, cancel_futures=True)
+        with _no_interrupts():
+            waiting = {executor.submit(_perform, function, each): i for i, each in enumerate(arguments)}
+        while waiting:
+            finished, _ = wait(waiting, return_when=FIRST_COMPLETED)
+            for future in sorted(finished, key=_failed):  # what is finished counts, whatever failed beside it
+                yield waiting.pop(future), future.result()
+
+
+def _failed(future: Future[Any]) -> bool:
+    return future.cancelled() or future.exception() is not None
+
+
+def _lost() -> ToolError:
+    return ToolError(
+        "a worker process must live until its job is done, not be killed (out of memory?); "
+        "run the command again: what was finished is kept"
+    )
+
+
+@contextmanager
+def _no_interrupts() -> Iterator[None]:
+    """Hold Ctrl-C back, from worker processes for good: one that is just starting would print a traceback."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextmanager
@@ -63,16 +88,23 @@ def _executor(scheduler: str | None, jobs: int) -> Iterator[Executor]:
         return
     workers = min(jobs, len(os.sched_getaffinity(0)))
     before = set(multiprocessing.active_children())
+    executor = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _prepare_worker)
     try:
-        yield ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _prepare_worker)
+        yield executor
+    except BrokenProcessPool:
+        raise _lost() from None
     finally:
-        for child in set(multiprocessing.active_children()) - before:
+        executor.shutdown(wait=False, cancel_futures=True)
+        children = set(multiprocessing.active_children()) - before
+        for child in children:
             child.terminate()
+        for child in children:
+            child.join(LEAVE_LIMIT_S)
+            child.kill()
 
 
 def _prepare_worker() -> None:
-    """Leave Ctrl-C to the parent, and take a job's own child processes along when told to stop."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """Take a job's own child processes along when told to stop."""
     signal.signal(signal.SIGTERM, _leave)
 
 
@@ -80,10 +112,17 @@ def _leave(*_: object) -> NoReturn:
     sys.exit(1)
 
 
+def _perform(function: Callable[[Argument], Result], argument: Argument) -> Result:
+    try:
+        return function(argument)
+    except SystemExit:  # told to stop; the pool would take it for a result and go on with the next job
+        os._exit(1)
+
+
 @contextmanager
 def _cluster(scheduler: str) -> Iterator[Executor]:
     try:
-        from distributed import Client
+        from distributed import Client, KilledWorker
     except ImportError:
         raise ToolError(
             'Dask must be installed for a scheduler, not missing; run python -m pip install "hwact[dask]"'
@@ -96,4 +135,13 @@ def _cluster(scheduler: str) -> Iterator[Executor]:
             "start one with dask scheduler"
         ) from None
     with client:
-        yield client.get_executor()
+        try:
+            client.wait_for_workers(1, timeout=CONNECT_LIMIT_S)
+            yield client.get_executor(pure=False)
+        except TimeoutError:
+            raise ToolError(
+                f"the scheduler must have a worker, not none within {CONNECT_LIMIT_S} s; "
+                f"start one with dask worker {scheduler}"
+            ) from None
+        except (KilledWorker, CancelledError):
+            raise _lost() from None
