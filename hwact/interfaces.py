@@ -26,9 +26,27 @@ PORT_MEANINGS: Mapping[str, tuple[str, str]] = {
     "o_data": ("output", "output codes; hold still while stalled"),
     "o_valid": ("output", "an output word is offered"),
     "o_ready": ("input", "the offered word is taken at this edge"),
+    "aclk": ("input", "clock; everything happens on its rising edge"),
+    "aresetn": ("input", "synchronous reset, active low: drops all words under way"),
+    "s_axis_tdata": (
+        "input",
+        "input codes, each in the low bits of whole bytes; the bits above it are ignored",
+    ),
+    "s_axis_tvalid": ("input", "an input word is offered"),
+    "s_axis_tready": ("output", "the offered word is taken at this edge"),
+    "s_axis_tlast": ("input", "goes with its word"),
+    "s_axis_tuser": ("input", "goes with its word"),
+    "m_axis_tdata": (
+        "output",
+        "output codes, each extended to whole bytes by its sign; hold still while stalled",
+    ),
+    "m_axis_tvalid": ("output", "an output word is offered"),
+    "m_axis_tready": ("input", "the offered word is taken at this edge"),
+    "m_axis_tlast": ("output", "that of the input word"),
+    "m_axis_tuser": ("output", "that of the input word"),
 }
 
-_DATA_PORTS = ("x", "y", "i_data", "o_data")
+_DATA_PORTS = ("x", "y", "i_data", "o_data", "s_axis_tdata", "m_axis_tdata")
 
 
 class UnitComponent(Component):
@@ -65,23 +83,30 @@ class UnitComponent(Component):
         """Verilog ports in order, to Amaranth's names; a combinational unit has no clock."""
         return {**(cls.clocked_ports if latency else {}), **cls.data_ports}
 
+    @classmethod
+    def lane_bits(cls, number_format: Format) -> int:
+        """Bits of a port that one lane takes; a code is in the low ones."""
+        return number_format.width
+
     def _signature(self) -> Signature:
         raise AssertionError("every interface states its signature")
 
     def _shape(self, number_format: Format) -> Shape:
-        bits = number_format.width * self.lanes
+        bits = self.lane_bits(number_format) * self.lanes
         return signed(bits) if number_format.signed and self.lanes == 1 else unsigned(bits)
 
     def _logic(self, m: Module, word: Value, enable: Value) -> Value:
         """All lanes' pipelines, from the input word to the output word."""
         results = []
         for lane in range(self.lanes):
-            code = word.as_unsigned().word_select(lane, self.input_format.width)
+            code = word.as_unsigned().word_select(lane, self.lane_bits(self.input_format))
+            code = code[: self.input_format.width]
             prefix = f"lane{lane}_" if self.lanes > 1 else ""
             pipeline = Pipeline(m, self.schedule, code, enable, prefix)
             self.tables |= pipeline.tables
             y = pipeline.schedule.datapath.y
-            results.append(resized(pipeline.y, y.signed, self.output_format.width))
+            result = resized(pipeline.y, y.signed, self.output_format.width)
+            results.append(resized(result, self.output_format.signed, self.lane_bits(self.output_format)))
         return Cat(*results)
 
 
@@ -159,16 +184,88 @@ class BareUnit(UnitComponent):
         return m
 
 
-INTERFACES: Mapping[str, type[UnitComponent]] = {"stream": StreamUnit, "bare": BareUnit}
+class AxisUnit(UnitComponent):
+    """A unit with AXI4-Stream interfaces, of the same pipeline and handshake as :class:`StreamUnit`.
+
+    A lane takes whole bytes of TDATA: its code is in the low bits. The input's other bits are ignored;
+    the output's are copies of the sign, or zeros for an unsigned format.
+
+    Members
+    -------
+    aresetn : Signal(1), in
+        Synchronous reset, active low. There is none when the latency is 0, and no clock.
+    s_axis_tdata, s_axis_tvalid, s_axis_tready, s_axis_tlast, s_axis_tuser
+        Input words, with one bit of TLAST and of TUSER.
+    m_axis_tdata, m_axis_tvalid, m_axis_tready, m_axis_tlast, m_axis_tuser
+        Output words, ``schedule.latency`` cycles after their input when not stalled; TLAST and TUSER
+        are those of the input word.
+    """
+
+    clocked_ports: ClassVar[Mapping[str, str]] = {"aclk": "clk", "aresetn": "aresetn"}
+    data_ports: ClassVar[Mapping[str, str]] = {
+        f"{side}_axis_{wire}": f"{side}_axis_{wire}"
+        for side in "sm"
+        for wire in ("tdata", "tvalid", "tready", "tlast", "tuser")
+    }
+
+    @classmethod
+    def lane_bits(cls, number_format: Format) -> int:
+        return -(-number_format.width // 8) * 8
+
+    def _signature(self) -> Signature:
+        reset = {"aresetn": In(1)} if self.schedule.latency else {}
+        inputs, outputs = (
+            unsigned(self.lane_bits(f) * self.lanes) for f in (self.input_format, self.output_format)
+        )
+        return Signature(
+            reset
+            | {"s_axis_tdata": In(inputs), "m_axis_tdata": Out(outputs)}
+            | {"s_axis_tvalid": In(1), "s_axis_tready": Out(1), "s_axis_tlast": In(1), "s_axis_tuser": In(1)}
+            | {
+                "m_axis_tvalid": Out(1),
+                "m_axis_tready": In(1),
+                "m_axis_tlast": Out(1),
+                "m_axis_tuser": Out(1),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        valid, last, user = self.s_axis_tvalid, self.s_axis_tlast, self.s_axis_tuser
+        for stage in range(1, self.schedule.latency + 1):
+            registers = [
+                Signal(name=f"{name}_s{stage}", reset_less=True) for name in ("valid", "last", "user")
+            ]
+            with m.If(self.s_axis_tready):
+                m.d.sync += [
+                    register.eq(bit) for register, bit in zip(registers, (valid, last, user), strict=True)
+                ]
+            with m.If(~self.aresetn):
+                m.d.sync += registers[0].eq(0)
+            valid, last, user = registers
+        ready = self.m_axis_tready
+        m.d.comb += [
+            self.s_axis_tready.eq(ready | ~valid if self.schedule.latency else ready),
+            self.m_axis_tvalid.eq(valid),
+            self.m_axis_tlast.eq(last),
+            self.m_axis_tuser.eq(user),
+            self.m_axis_tdata.eq(self._logic(m, self.s_axis_tdata, self.s_axis_tready)),
+        ]
+        return m
+
+
+INTERFACES: Mapping[str, type[UnitComponent]] = {"stream": StreamUnit, "axis": AxisUnit, "bare": BareUnit}
 
 
 def port_records(
     interface: str, latency: int, input_format: Format, output_format: Format, lanes: int
 ) -> list[dict[str, str | int]]:
     """Name, direction, width and meaning of every Verilog port."""
-    widths = {"input": input_format.width * lanes, "output": output_format.width * lanes}
+    component = INTERFACES[interface]
+    formats = {"input": input_format, "output": output_format}
+    widths = {direction: component.lane_bits(fmt) * lanes for direction, fmt in formats.items()}
     records: list[dict[str, str | int]] = []
-    for name in INTERFACES[interface].ports(latency):
+    for name in component.ports(latency):
         direction, meaning = PORT_MEANINGS[name]
         width = widths[direction] if name in _DATA_PORTS else 1
         records.append({"name": name, "direction": direction, "width": width, "meaning": meaning})

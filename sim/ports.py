@@ -46,6 +46,32 @@ def read(handle: Signal) -> int:
         raise Broken(f"{handle._name} must have no X or Z bits, not {value}") from None
 
 
+class Word:
+    """Ports side by side as one number, the first in the least significant bits."""
+
+    def __init__(self, *ports: Signal) -> None:
+        self._ports = ports
+        self.width = sum(len(part) for part in ports)
+
+    def drive(self, bits: int) -> None:
+        """Set inputs."""
+        if len(self._ports) == 1:
+            drive(self._ports[0], bits)
+            return
+        for part in self._ports:
+            drive(part, bits & (1 << len(part)) - 1)
+            bits >>= len(part)
+
+    def read(self) -> int:
+        """The bits of outputs; raises when one of them is X or Z."""
+        if len(self._ports) == 1:
+            return read(self._ports[0])
+        bits = 0
+        for part in reversed(self._ports):
+            bits = bits << len(part) | read(part)
+        return bits
+
+
 class Clock:
     """A clock driven by hand; the record counts its rising edges. Without a handle only time passes."""
 

@@ -55,9 +55,12 @@ class Record:
 
     def _mismatch(self, index: int, got: int) -> str:
         source, sink, lanes = self.settings.input, self.settings.output, self.settings.lanes
-        due, came = (unpack([word], sink.width, lanes) for word in (self.expected[index], got))
-        lane = next(lane for lane in range(lanes) if due[lane] != came[lane])
-        sent = unpack([self.sent[index]], source.width, lanes)[lane]
+        due, came = (unpack([word], sink, lanes) for word in (self.expected[index], got))
+        lane = next((lane for lane in range(lanes) if due[lane] != came[lane]), None)
+        if lane is None:
+            text = self.settings.output_text
+            return f"word {index}: expected {text(self.expected[index])}, got {text(got)}"
+        sent = unpack([self.sent[index]], source, lanes)[lane]
         where = f"word {index}" + (f", lane {lane}" if lanes > 1 else "")
         return (
             f"{where}, input {source.text(sent)}: "
@@ -69,8 +72,8 @@ class Record:
         if len(self.received) != len(self.expected):
             self.fail(f"{len(self.expected)} words must come out, not {len(self.received)}", keep=True)
         base = Path(self.settings.results) / self.phase.name
-        numbers = unpack(self.received, self.settings.output.width, self.settings.lanes)
-        np.save(base.with_suffix(".npy"), np.array(numbers, dtype=np.uint64))
+        lanes = np.array(unpack(self.received, self.settings.output, self.settings.lanes), dtype=np.uint64)
+        np.save(base.with_suffix(".npy"), lanes & np.uint64((1 << self.settings.output.width) - 1))
         base.with_suffix(".json").write_text(json.dumps(self._summary()), encoding="utf-8")
         if self.failure_count:
             raise AssertionError(f"{self.failure_count} failures, the first: {self.failures[0]}")

@@ -7,6 +7,7 @@ import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from random import Random
 
 import numpy as np
 
@@ -16,16 +17,24 @@ RESET_CHUNK = 16  # words sent after each reset
 
 @dataclass(frozen=True, kw_only=True)
 class Number:
-    """A fixed-point number on a port: how its bits read as a code and as a value."""
+    """A fixed-point number on a port: how its bits read as a code and as a value.
+
+    It is in the low bits of the `lane_bits` that it takes on the port.
+    """
 
     width: int
     signed: bool
     frac_bits: int
+    lane_bits: int
+
+    def code(self, bits: int) -> int:
+        """What the low bits of a lane mean."""
+        low = bits & (1 << self.width) - 1
+        return low - (1 << self.width) if self.signed and low >> (self.width - 1) else low
 
     def text(self, bits: int) -> str:
-        """The bits of one number as hexadecimal, code and value, for a failure line."""
-        code = bits - (1 << self.width) if self.signed and bits >> (self.width - 1) else bits
-        digits = (self.width + 3) // 4
+        """The bits of one lane as hexadecimal, code and value, for a failure line."""
+        code, digits = self.code(bits), (self.lane_bits + 3) // 4
         return f"0x{bits:0{digits}x} (code {code}, value {code * 2.0**-self.frac_bits!r})"
 
 
@@ -47,6 +56,9 @@ class Settings:
 
     Members
     -------
+    interface : str
+    sideband : tuple of str
+        Names of the one-bit ports that go with a word; in a word, their bits come above the data.
     lanes : int
         Numbers side by side in a word, lane 0 in the least significant bits.
     numbers : str
@@ -56,6 +68,8 @@ class Settings:
         A folder that receives ``<phase>.json`` and ``<phase>.npy`` (the bits received) for each phase.
     """
 
+    interface: str
+    sideband: tuple[str, ...]
     latency: int
     lanes: int
     input: Number
@@ -71,41 +85,66 @@ class Settings:
         fields = json.loads(Path(os.environ[VARIABLE]).read_text(encoding="utf-8"))
         fields["input"] = Number(**fields["input"])
         fields["output"] = Number(**fields["output"])
+        fields["sideband"] = tuple(fields["sideband"])
         fields["phases"] = tuple(Phase(**phase) for phase in fields["phases"])
         return cls(**fields)
 
     @property
     def input_width(self) -> int:
         """Width of the input port."""
-        return self.input.width * self.lanes
+        return self.input.lane_bits * self.lanes
 
     @property
     def output_width(self) -> int:
         """Width of the output port."""
-        return self.output.width * self.lanes
+        return self.output.lane_bits * self.lanes
 
     def output_text(self, word: int) -> str:
         """A word of the output for a failure line."""
-        return self.output.text(word) if self.lanes == 1 else f"{word:#x}"
+        data, beside = word & (1 << self.output_width) - 1, word >> self.output_width
+        text = self.output.text(data) if self.lanes == 1 else f"{data:#x}"
+        return ", ".join([text, *(f"{name} {beside >> i & 1}" for i, name in enumerate(self.sideband))])
 
     def words(self, phase: Phase) -> tuple[list[int], list[int]]:
-        """The words that a phase sends, and those it expects."""
-        numbers = np.load(self.numbers, mmap_mode="r", allow_pickle=False)[:, phase.start : phase.stop]
-        sent, expected = (row.reshape(-1, self.lanes).T.tolist() for row in numbers)
-        return pack(sent, self.input.width), pack(expected, self.output.width)
+        """The words that a phase sends, and those it expects.
+
+        What pads an input is random, and so are the bits beside the data; those come out as they went in.
+        """
+        rows = np.load(self.numbers, mmap_mode="r", allow_pickle=False)[:, phase.start : phase.stop].tolist()
+        random = Random(f"{self.seed} {phase.name} words")
+        sent = pack([padded(bits, self.input, random) for bits in rows[0]], self.input, self.lanes)
+        expected = pack([extended(bits, self.output) for bits in rows[1]], self.output, self.lanes)
+        if not self.sideband:
+            return sent, expected
+        beside = [random.getrandbits(len(self.sideband)) for _ in sent]
+        return _beside(sent, beside, self.input_width), _beside(expected, beside, self.output_width)
 
 
-def pack(lanes: list[list[int]], width: int) -> list[int]:
-    """Words made of each lane's numbers."""
-    words = lanes[0]
-    for lane, numbers in enumerate(lanes[1:], start=1):
-        words = [word | number << lane * width for word, number in zip(words, numbers, strict=True)]
+def _beside(words: list[int], bits: list[int], width: int) -> list[int]:
+    return [word | more << width for word, more in zip(words, bits, strict=True)]
+
+
+def padded(bits: int, number: Number, random: Random) -> int:
+    """A number's lane on an input: anything above its bits."""
+    missing = number.lane_bits - number.width
+    return bits | random.getrandbits(missing) << number.width if missing else bits
+
+
+def extended(bits: int, number: Number) -> int:
+    """A number's lane on an output: its sign, or zeros, above its bits."""
+    return number.code(bits) & (1 << number.lane_bits) - 1 if number.lane_bits > number.width else bits
+
+
+def pack(numbers: list[int], number: Number, lanes: int) -> list[int]:
+    """Words made of so many lanes each."""
+    words = numbers[::lanes]
+    for lane in range(1, lanes):
+        shift = lane * number.lane_bits
+        words = [word | bits << shift for word, bits in zip(words, numbers[lane::lanes], strict=True)]
     return words
 
 
-def unpack(words: list[int], width: int, lanes: int) -> list[int]:
-    """The numbers of each word, lane 0 first."""
-    if lanes == 1:
-        return words
-    mask = (1 << width) - 1
-    return [word >> lane * width & mask for word in words for lane in range(lanes)]
+def unpack(words: list[int], number: Number, lanes: int) -> list[int]:
+    """The lanes of each word, lane 0 first."""
+    mask = (1 << number.lane_bits) - 1
+    return [word >> lane * number.lane_bits & mask for word in words for lane in range(lanes)]

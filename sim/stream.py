@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""cocotb bench of the ``stream`` interface: clk rst i_data i_valid i_ready o_data o_valid o_ready.
+"""cocotb bench of the interfaces with a handshake, ``stream`` and ``axis``.
 
-A unit of latency 0 is combinational: clk and rst are then neither needed nor driven.
+``stream``: clk rst i_data i_valid i_ready o_data o_valid o_ready. ``axis``: aclk aresetn, and tdata tvalid
+tready tlast tuser behind s_axis_ and m_axis_. A unit of latency 0 is combinational: clock and reset are then
+neither needed nor driven.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import repeat
 from random import Random
 
@@ -14,7 +17,7 @@ import cocotb
 from cocotb.handle import HierarchyObject
 
 from sim.patterns import pattern
-from sim.ports import LEVELS, Clock, drive, port, read
+from sim.ports import LEVELS, Clock, Word, port, read
 from sim.record import Broken, Record, conduct
 from sim.settings import RESET_CHUNK, Settings
 
@@ -23,13 +26,38 @@ QUIET = SETTINGS.latency + 8  # cycles after which nothing can still be on its w
 PATIENCE = 100 + 4 * SETTINGS.latency  # cycles without any word moving: stuck
 
 
+@dataclass(frozen=True)
+class Wires:
+    """Names of the ports: clock, reset and its active level, and what comes before data, valid and ready."""
+
+    clock: str
+    reset: str
+    resetting: bool
+    source: str
+    sink: str
+
+
+WIRES = {
+    "stream": Wires("clk", "rst", True, "i_", "o_"),
+    "axis": Wires("aclk", "aresetn", False, "s_axis_t", "m_axis_t"),
+}[SETTINGS.interface]
+I_READY, O_VALID = f"{WIRES.source}ready", f"{WIRES.sink}valid"
+
+
+def word_of(dut: HierarchyObject, prefix: str, width: int) -> Word:
+    """The data port with the ports beside it."""
+    return Word(
+        port(dut, f"{prefix}data", width), *(port(dut, f"{prefix}{name[1:]}") for name in SETTINGS.sideband)
+    )
+
+
 class Source:
     """Offers words; one that is offered stays until the unit takes it. In gaps the data is garbage."""
 
     def __init__(self, dut: HierarchyObject, record: Record, garbage: Random) -> None:
-        self.data = port(dut, "i_data", SETTINGS.input_width)
-        self.valid = port(dut, "i_valid")
-        self.ready = port(dut, "i_ready")
+        self.data = word_of(dut, WIRES.source, SETTINGS.input_width)
+        self.valid = port(dut, f"{WIRES.source}valid")
+        self.ready = port(dut, I_READY)
         self._record = record
         self._garbage = garbage
         self.start([], repeat(False))
@@ -47,9 +75,9 @@ class Source:
             return
         self._offering = len(self.taken_at) < len(self.words) and next(self._go)
         if self._offering:
-            drive(self.data, self.words[len(self.taken_at)])
+            self.data.drive(self.words[len(self.taken_at)])
         else:
-            drive(self.data, self._garbage.getrandbits(SETTINGS.input_width))
+            self.data.drive(self._garbage.getrandbits(self.data.width))
         self.valid.value = LEVELS[self._offering]
 
     def sample(self) -> None:
@@ -63,9 +91,9 @@ class Sink:
     """Takes words, compares them, and watches that a stalled word holds still."""
 
     def __init__(self, dut: HierarchyObject, record: Record, source: Source) -> None:
-        self.data = port(dut, "o_data", SETTINGS.output_width)
-        self.valid = port(dut, "o_valid")
-        self.ready = port(dut, "o_ready")
+        self.data = word_of(dut, WIRES.sink, SETTINGS.output_width)
+        self.valid = port(dut, O_VALID)
+        self.ready = port(dut, f"{WIRES.sink}ready")
         self._record = record
         self._source = source
         self.start(repeat(True), steady=False)
@@ -89,9 +117,9 @@ class Sink:
 
     def sample(self) -> None:
         """Look at the outputs before the coming edge."""
-        word = read(self.data) if read(self.valid) else None
+        word = self.data.read() if read(self.valid) else None
         if self._held is not None and word != self._held:
-            now = "o_valid = 0" if word is None else SETTINGS.output_text(word)
+            now = f"{O_VALID} = 0" if word is None else SETTINGS.output_text(word)
             self._record.fail(f"a stalled output must hold {SETTINGS.output_text(self._held)}, not {now}")
         self._held = None if self._taking else word
         if word is not None and self._taking:
@@ -100,7 +128,7 @@ class Sink:
     def _take(self, word: int) -> None:
         if self.taken >= len(self._source.taken_at):
             raise Broken(
-                f"o_valid must be 0 after all {self.taken} words that went in came out, "
+                f"{O_VALID} must be 0 after all {self.taken} words that went in came out, "
                 f"not 1 with {SETTINGS.output_text(word)}"
             )
         self._time(self._record.cycle - self._source.taken_at[self.taken])
@@ -120,22 +148,22 @@ class Bench:
         self.record = record
         self.random = Random(f"{SETTINGS.seed} {record.phase.name}")
         clocked = SETTINGS.latency > 0
-        self.clock = Clock(port(dut, "clk") if clocked else None, record)
-        self.reset_port = port(dut, "rst") if clocked else None
+        self.clock = Clock(port(dut, WIRES.clock) if clocked else None, record)
+        self.reset_port = port(dut, WIRES.reset) if clocked else None
         self.source = Source(dut, record, self.random)
         self.sink = Sink(dut, record, self.source)
 
     async def reset(self, edges: int, *, taking: bool = True) -> None:
-        """Hold rst for some edges; the source is silent. A unit without a clock has nothing to reset."""
+        """Reset for some edges; the source is silent. A unit without a clock has nothing to reset."""
         if self.reset_port is None:
             return
-        self.reset_port.value = LEVELS[True]
+        self.reset_port.value = LEVELS[WIRES.resetting]
         self.source.valid.value = LEVELS[False]
         self.sink.ready.value = LEVELS[taking]
         for _ in range(edges):
             await self.clock.settle()
             await self.clock.edge()
-        self.reset_port.value = LEVELS[False]
+        self.reset_port.value = LEVELS[not WIRES.resetting]
 
     async def cycle(self) -> None:
         """One cycle in which words may move."""
@@ -170,13 +198,13 @@ class Bench:
         self.source.valid.value = LEVELS[True]
         self.sink.ready.value = LEVELS[not stalled]
         for word in words:
-            drive(self.source.data, word)
+            self.source.data.drive(word)
             await self.clock.settle()
             await self.clock.edge()
 
     def _stuck(self) -> str:
         sent, total = len(self.source.taken_at), len(self.source.words)
-        why = f"i_ready stays 0 after {sent}" if sent < total else "o_valid stays 0 with all of them in"
+        why = f"{I_READY} stays 0 after {sent}" if sent < total else f"{O_VALID} stays 0 with all of them in"
         return f"all {total} words must pass, not {self.sink.taken}: {why}, for {PATIENCE} cycles"
 
 
@@ -207,7 +235,7 @@ async def fill_and_reset(bench: Bench, words: list[int], *, stalled: bool) -> No
     await bench.reset(1, taking=not stalled)
     await bench.clock.settle()
     if read(bench.sink.valid):
-        raise Broken(f"o_valid must be 0 after a reset with {len(words)} words on their way, not 1")
+        raise Broken(f"{O_VALID} must be 0 after a reset with {len(words)} words on their way, not 1")
     bench.source.start([], repeat(False))
     bench.sink.start(repeat(True), steady=True)
     await bench.quiet()

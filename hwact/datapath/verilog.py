@@ -24,7 +24,7 @@ _WAIVER = (
     "  /* verilator lint_on UNUSEDSIGNAL */\n"
 )
 _DROPPED = "bits of an exact result that rounding or truncation drops"
-_UNREAD = "the output is the same whatever this is"
+_UNREAD = "bits on which the output does not depend"
 _DECLARATION = re.compile(
     r"^  (?:input|wire|reg|output)[^;\n]*?(?:\[(?P<high>\d+):0\] )?(?P<name>\w+);\n", re.MULTILINE
 )
@@ -77,9 +77,10 @@ def _replicated(found: re.Match[str]) -> str:
 def _waived(found: re.Match[str], used: Mapping[str, set[int]]) -> str:
     """A declaration, between waivers where some bits of it, or none of an input's, are read."""
     bits = used[found["name"]]
-    if len(bits) > int(found["high"] or 0) or not (bits or found[0].startswith("  input ")):
+    is_input = found[0].startswith("  input ")
+    if len(bits) > int(found["high"] or 0) or not (bits or is_input):
         return found[0]
-    return _WAIVER.format(declaration=found[0], reason=_DROPPED if bits else _UNREAD)
+    return _WAIVER.format(declaration=found[0], reason=_UNREAD if is_input else _DROPPED)
 
 
 def _used_bits(text: str) -> dict[str, set[int]]:

@@ -13,12 +13,15 @@ import numpy as np
 import numpy.typing as npt
 
 from hwact.formats import Codes, Format
+from hwact.interfaces import INTERFACES
 from hwact.tools import Simulator, tail
 from hwact.unit import Unit
 from hwact.verify.plan import Phase, Plan, from_bits, to_bits
 from hwact.verify.process import run_job
 from hwact.verify.report import PhaseRecord
 
+BENCHES = {"stream": "stream", "axis": "stream", "bare": "bare"}  # modules of sim/
+SIDEBANDS = {"axis": ("tlast", "tuser")}
 SECONDS_PER_CODE = 0.004  # hundreds of times what a code takes; a limit for a simulator that hangs
 SECONDS_AT_LEAST = 120.0
 
@@ -67,7 +70,7 @@ class Bench:
         settings = self.work / "settings.json"
         settings.write_text(json.dumps(self._settings()), encoding="utf-8")
         arguments = {
-            "test_module": f"sim.{self.unit.interface}",
+            "test_module": f"sim.{BENCHES[self.unit.interface]}",
             "hdl_toplevel": top,
             "hdl_toplevel_lang": "verilog",
             "build_dir": str(build),
@@ -82,10 +85,12 @@ class Bench:
 
     def _settings(self) -> dict[str, Any]:
         return {
+            "interface": self.unit.interface,
+            "sideband": SIDEBANDS.get(self.unit.interface, ()),
             "latency": self.unit.latency,
             "lanes": self.plan.lanes,
-            "input": _number(self.unit.input_format),
-            "output": _number(self.unit.output_format),
+            "input": _number(self.unit.input_format, self.unit.interface),
+            "output": _number(self.unit.output_format, self.unit.interface),
             "phases": [asdict(phase) for phase in self.plan.phases],
             "numbers": str(self.work / "numbers.npy"),
             "results": str(self.work / "results"),
@@ -148,11 +153,12 @@ class Bench:
         return f"{reason}; the log ends:\n{log}"
 
 
-def _number(number_format: Format) -> dict[str, Any]:
+def _number(number_format: Format, interface: str) -> dict[str, Any]:
     return {
         "width": number_format.width,
         "signed": number_format.signed,
         "frac_bits": number_format.frac_bits,
+        "lane_bits": INTERFACES[interface].lane_bits(number_format),
     }
 
 

@@ -61,6 +61,9 @@ class Plan:
         self._random = np.random.default_rng(self.seed)
         self.codes = self._codes()
         self._add("in_order", self.codes)
+        if self.lanes > 1:
+            turned = [np.roll(self.codes, -lane) for lane in range(self.lanes)]
+            self._add("in_every_lane", np.stack(turned, axis=1).reshape(-1))
         if self.recorded is not None:
             self._add("recorded", self.recorded)
         if self.interface == "bare":
@@ -88,12 +91,13 @@ class Plan:
         """What is sent, in plain words."""
         count = len(self.codes)
         which = f"all {count} input codes" if self.exhaustive else self._sampled(count)
+        which += " in order" if self.lanes == 1 else " in order, through every lane,"
         if self.interface == "bare":
-            return f"coverage: {which} in order and {self._bare_coverage()}"
+            return f"coverage: {which} and {self._bare_coverage()}"
         if not self.shares:
-            return f"coverage: {which} in order and shuffled under each of the 9 pairings of gaps and stalls"
+            return f"coverage: {which} and shuffled under each of the 9 pairings of gaps and stalls"
         return (
-            f"coverage: {which} in order and once more, shuffled and shared among the 8 pairings that have "
+            f"coverage: {which} and once more, shuffled and shared among the 8 pairings that have "
             f"gaps or stalls ({count // len(STALLED)} codes each); --thorough sends every code through each"
         )
 

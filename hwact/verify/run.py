@@ -20,7 +20,7 @@ from hwact.formats import Codes
 from hwact.interfaces import port_records
 from hwact.tools import Simulator, find_simulator, require_module
 from hwact.unit import Unit
-from hwact.verify.bench import Bench, Outcome
+from hwact.verify.bench import BENCHES, Bench, Outcome
 from hwact.verify.builds import NetlistError, Source, Store, build
 from hwact.verify.claims import Bundle, false_claims, golden_claim, read_bundle, rebuild
 from hwact.verify.plan import Plan
@@ -28,7 +28,6 @@ from hwact.verify.process import work_folder
 from hwact.verify.report import PhaseRecord, VerifyReport, junit_xml
 from hwact.verify.witness import require_torch, torch_witness
 
-INTERFACES = ("stream", "bare")
 WAVE_SUFFIX = {"verilator": ".vcd", "icarus": ".fst"}
 
 
@@ -148,9 +147,9 @@ def _find_tools(simulator: str, against: str | None) -> Simulator:
 
 
 def _plan(unit: Unit, inputs: str | Path | None, thorough: bool, seed: int, samples: int) -> Plan:
-    if unit.interface not in INTERFACES:
+    if unit.interface not in BENCHES:
         raise ArgumentError(
-            f"interface must be {' or '.join(INTERFACES)} to be verified, not {unit.interface!r}"
+            f"interface must be {' or '.join(BENCHES)} to be verified, not {unit.interface!r}"
         )
     return Plan(
         number_format=unit.input_format,
