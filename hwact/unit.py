@@ -25,6 +25,7 @@ from hwact.design import Design, choose
 from hwact.errors import ArgumentError, BundleError
 from hwact.formats import Format, Overflow, Rounding, member
 from hwact.functions.spec import FunctionSpec
+from hwact.golden import Golden
 from hwact.interfaces import INTERFACES, UnitComponent, port_records
 
 Array = npt.NDArray[Any]
@@ -146,7 +147,7 @@ class Unit:
         """The unit as one Verilog-2001 module, with a note of its origin."""
         component = self.component()
         module = convert(component, self.name, component.ports(self.latency), component.tables)
-        return bundle.verilog_header(self.manifest_facts()) + module
+        return "".join(f"// {line}\n" for line in bundle.origin(self.manifest_facts())) + module
 
     def manifest_facts(self) -> dict[str, Any]:
         """The manifest without the digest of the Verilog."""
@@ -174,6 +175,7 @@ class Unit:
             ),
             "accuracy": report.as_dict(),
             "golden_sha256": self.golden_sha256,
+            "files": bundle.file_names(self.name),
             "hwact_version": version("hwact"),
         }
 
@@ -190,12 +192,15 @@ class Unit:
     def write(self, out: str | Path) -> Path:
         """Write the bundle into ``<out>/<name>``; returns that folder."""
         manifest = self.manifest()
-        files = {
-            f"{self.name}.v": self.verilog,
-            "README.md": bundle.readme(manifest, self.output_format.dtype.name),
-            f"{self.name}.json": bundle.manifest_text(manifest),
-        }
-        return bundle.write(Path(out), self.name, files)
+        golden = Golden(
+            self.name,
+            self.input_format,
+            self.output_format,
+            self.design.datapath,
+            self._table,
+            bundle.origin(manifest),
+        )
+        return bundle.write(Path(out), self.name, bundle.files(manifest, self.verilog, golden))
 
 
 def _json_number(value: Fraction) -> int | float | str:

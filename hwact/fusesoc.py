@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A unit for FuseSoC, and as a file list for any simulator."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+# Verilator's coroutines need C++20, whatever the compiler's own default is.
+_BINARY = {"mode": "binary", "verilator_options": ["-Wall", "-CFLAGS -std=c++20"]}
+
+
+def core(name: str, origin: Sequence[str], version: str) -> str:
+    """``<name>.core``: a CAPI2 description with the targets ``default``, ``lint`` and ``sim``."""
+    description = {
+        "name": f"hwact:units:{name}:{version}",
+        "description": origin[0],
+        "filesets": _filesets(name),
+        "targets": {
+            "default": {"filesets": ["rtl"]},
+            "lint": _verilator(name, "lint", ["rtl", "golden"], {"verilator_options": ["-Wall"]}),
+            "sim": _verilator(f"{name}_tb", "sim", ["rtl", "golden", "bench"], _BINARY),
+        },
+    }
+    comments = "".join(f"# {line}\n" for line in origin)
+    return "CAPI=2:\n" + comments + _yaml(description)
+
+
+def file_list(name: str, origin: Sequence[str]) -> str:
+    """``<name>.f``: what a simulation with the golden model compiles, by names relative to the list."""
+    comments = "".join(f"// {line}\n" for line in origin)
+    return comments + "".join(f"{file}\n" for file in (f"{name}.v", f"{name}_pkg.sv", f"{name}_golden.c"))
+
+
+def _filesets(name: str) -> dict[str, Any]:
+    header = {f"{name}_golden.h": {"file_type": "cSource", "is_include_file": True}}
+    golden = [{f"{name}_pkg.sv": {"file_type": "systemVerilogSource"}}, header]
+    return {
+        "rtl": {"files": [f"{name}.v"], "file_type": "verilogSource-2005"},
+        "golden": {"files": [*golden, {f"{name}_golden.c": {"file_type": "cSource"}}]},
+        "bench": {"files": [f"{name}_tb.sv"], "file_type": "systemVerilogSource"},
+    }
+
+
+def _verilator(toplevel: str, flow: str, filesets: list[str], options: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "flow": flow,
+        "flow_options": {"tool": "verilator", **options},
+        "filesets": filesets,
+        "toplevel": toplevel,
+    }
+
+
+def _yaml(data: Mapping[str, Any], indent: int = 0) -> str:
+    """Mappings and lists as YAML blocks; everything in them that is neither as JSON, which is YAML too."""
+    lines = []
+    for key, value in data.items():
+        lines.append(f"{' ' * indent}{key}:")
+        match value:
+            case Mapping():
+                lines.append(_yaml(value, indent + 2).rstrip("\n"))
+            case list():
+                lines += [f"{' ' * (indent + 2)}- {_item(item)}" for item in value]
+            case _:
+                lines[-1] += f" {json.dumps(value)}"
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _item(item: str | Mapping[str, Any]) -> str:
+    if isinstance(item, str):
+        return json.dumps(item)
+    return ", ".join(f"{key}: {json.dumps(value)}" for key, value in item.items())
