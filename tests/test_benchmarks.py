@@ -38,3 +38,9 @@ def test_the_table_has_a_line_for_each_row() -> None:
     ]
     lines = speed.markdown(rows).splitlines()
     assert lines[2:4] == ["| w [s] | 1 | 1 to 1 |  |  |", "| v [x] | 2 | 2 to 2 | below 3 | yes |"]
+
+
+def test_the_c_golden_model_is_timed_beside_numpys() -> None:
+    rows = list(speed.c_rows(width=8, count=1000, repeats=2))
+    assert [len(row.samples) for row in rows] == [2, 2]
+    assert all(sample > 0 for row in rows for sample in row.samples)

@@ -76,8 +76,13 @@ def oracle(node: g.Node, x: int) -> int:
 Grow = Callable[[st.DrawFn, list[g.Node]], g.Node]
 
 
+class Large(list[g.Node]):
+    """Nodes of a graph whose numbers may be four times as wide."""
+
+
 def pick(draw: st.DrawFn, nodes: list[g.Node], width: int = 40) -> g.Node:
-    return draw(st.sampled_from([node for node in nodes if node.width <= width]))
+    limit = 4 * width if isinstance(nodes, Large) else width
+    return draw(st.sampled_from([node for node in nodes if node.width <= limit]))
 
 
 def condition(draw: st.DrawFn, nodes: list[g.Node]) -> g.Node:

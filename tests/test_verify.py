@@ -17,7 +17,7 @@ import hwact
 from hwact.errors import ArgumentError
 from hwact.verify import VerifyReport, verify
 from hwact.verify.builds import Store
-from tests.verifying import SIMULATORS, by_hand, prove, tiny
+from tests.verifying import SIMULATORS, TABLE_ROW, by_hand, failing, flip_table_bit, prove, tiny
 
 PATTERNS = ("none", "random", "alternating")
 PAIRINGS = [f"shuffled_{gaps}_gaps_{stalls}_stalls" for gaps in PATTERNS for stalls in PATTERNS]
@@ -31,6 +31,29 @@ GOOD: dict[str, tuple[dict[str, Any], list[str], int]] = {
         {"function": "tanh", "input_format": "SQ2.3", "output_format": "SQ1.5", "latency": 0, "lanes": 3},
         PAIRINGS,
         33,  # 32 codes, and one more to fill the last word
+    ),
+    "axis_three_lanes": (
+        {
+            "function": "gelu",
+            "input_format": "SQ3.2",
+            "output_format": "SQ3.7",
+            "interface": "axis",
+            "latency": 2,
+            "lanes": 3,
+        },
+        PAIRINGS,
+        33,
+    ),
+    "axis_combinational_unsigned": (
+        {
+            "function": "sigmoid",
+            "input_format": "UQ2.8",
+            "output_format": "UQ0.6",
+            "interface": "axis",
+            "latency": 0,
+        },
+        PAIRINGS,
+        1024,
     ),
     "bare_unsigned_two_lanes": (
         {
@@ -75,15 +98,20 @@ def test_a_generated_unit_passes(kind: str, simulator: str, tmp_path: Path) -> N
     report = prove(unit.write(tmp_path), simulator)
     assert report.passed, report.failures
     assert report.latency == unit.latency
-    reset = ["reset"] if unit.interface == "stream" and unit.latency else []
-    assert [phase.name for phase in report.phases] == [*FIRST, *shuffled, *reset]
+    reset = ["reset"] if unit.interface != "bare" and unit.latency else []
+    every_lane = ["in_every_lane"] if unit.lanes > 1 else []
+    assert [phase.name for phase in report.phases] == [*FIRST, *every_lane, *shuffled, *reset]
     checked = {phase.name: phase.codes_checked for phase in report.phases}
+    assert [checked[name] for name in every_lane] == [unit.lanes * 2**unit.input_format.width] * len(
+        every_lane
+    )
     assert [checked[name] for name in ["in_order", *shuffled]] == [count] * (1 + len(shuffled))
     # each number of words from 1 to latency + 2 under way, flowing and stalled, and 16 words after each
     assert sum(checked[name] for name in reset) == len(reset) * 2 * (unit.latency + 2) * 16 * unit.lanes
     assert all(phase.cycles >= phase.codes_checked // unit.lanes for phase in report.phases)
     codes = len(unit.input_format.codes())
-    assert report.coverage.startswith(f"coverage: all {codes} input codes in order and shuffled")
+    assert report.coverage.startswith(f"coverage: all {codes} input codes in order")
+    assert ("through every lane" in report.coverage) == (unit.lanes > 1)
 
 
 @pytest.mark.parametrize("simulator", SIMULATORS)
@@ -189,6 +217,21 @@ def test_waves_are_kept_where_the_report_says(simulator: str, start: bytes, tmp_
     assert f"waves: {report.waves}" in report.text()
 
 
+@pytest.mark.parametrize("interface", ["stream", "axis", "bare"])
+def test_one_wrong_row_in_one_lane_is_seen(interface: str, tmp_path: Path) -> None:
+    options: dict[str, Any] = {"architecture": "table", "interface": interface, "lanes": 4}
+    bundle = hwact.build("gelu", width=7, name="laned", **options).write(tmp_path)
+    text = (bundle / "laned.v").read_text(encoding="utf-8")
+    rows = len(TABLE_ROW.findall(text)) // 4
+    for lane in (1, 3):
+        broken = tmp_path / f"lane{lane}.v"
+        broken.write_text(flip_table_bit(text, lane * rows + 17), encoding="utf-8")
+        report = prove(bundle, verilog=broken)
+        assert "in_every_lane" in failing(report)
+        line = next(line for line in report.failures if line.startswith("in_every_lane"))
+        assert f", lane {lane}, input 0x" in line
+
+
 def test_nothing_is_written_into_the_current_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     bundle, here = tiny("stream", tmp_path / "out"), tmp_path / "here"
     here.mkdir()
@@ -198,12 +241,8 @@ def test_nothing_is_written_into_the_current_folder(tmp_path: Path, monkeypatch:
     assert all(report.passed for report in reports)
     assert all(report.junit.is_absolute() for report in reports)
     assert list(here.iterdir()) == []
-    assert sorted(path.name for path in bundle.iterdir()) == [
-        "README.md",
-        "tiny_stream.json",
-        "tiny_stream.v",
-        "verify",
-    ]
+    files = json.loads((bundle / "tiny_stream.json").read_text(encoding="utf-8"))["files"]
+    assert sorted(path.name for path in bundle.iterdir()) == sorted([*files, "verify"])
 
 
 def test_another_files_report_leaves_the_bundles_own_alone(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from hwact.tools import installed_simulators
 from hwact.verify import VerifyReport, verify
 
 SIMULATORS = [simulator.name for simulator in installed_simulators()]
+TABLE_ROW = re.compile(r"^ +\d+'h[0-9a-f]+: \w+ = \d+'h(?P<word>[0-9a-f]+);$", re.MULTILINE)
 SOURCES = Path(__file__).parent / "verilog"
 
 # Each is x < 0 ? floor(x / 4) : x in SQ2.3: 32 codes. tests/verilog/ holds one of the same ports, by hand.
@@ -54,8 +55,7 @@ def table(out: Path) -> Path:
 
 def flip_table_bit(verilog: str, row: int) -> str:
     """The same Verilog with the last bit of one row of its case table flipped."""
-    rows = list(re.finditer(r"^ +\d+'h[0-9a-f]+: \w+ = \d+'h(?P<word>[0-9a-f]+);$", verilog, re.MULTILINE))
-    word = rows[row]
+    word = list(TABLE_ROW.finditer(verilog))[row]
     flipped = f"{int(word['word'], 16) ^ 1:x}"
     return verilog[: word.start("word")] + flipped + verilog[word.end("word") :]
 

@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The package, its bench by DPI-C, and the FuseSoC core: linted, built and run with Verilator."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import hwact
+from tests.compiled import verilator_environment
+from tests.verifying import flip_table_bit
+
+Verilate = Callable[..., subprocess.CompletedProcess[str]]
+FAST = ("-CFLAGS", "-std=c++20", "-MAKEFLAGS", "OPT_FAST=-O0", "-MAKEFLAGS", "OPT_GLOBAL=-O0")
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    return verilator_environment(tmp_path_factory.mktemp("bin"))
+
+
+@pytest.fixture(scope="module")
+def verilate(environment: dict[str, str]) -> Verilate:
+    def call(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+        command = ["verilator", "-Wall", *arguments]
+        return subprocess.run(
+            command, cwd=folder, env=environment, capture_output=True, text=True, check=False
+        )
+
+    return call
+
+
+def lint(verilate: Verilate, folder: Path) -> str:
+    """What Verilator has to say about the files of a bundle."""
+    name = folder.name
+    plain = verilate(folder, "--lint-only", "-F", f"{name}.f", "--top-module", name)
+    bench = ("-F", f"{name}.f", f"{name}_tb.sv", "--top-module", f"{name}_tb")
+    timed = verilate(folder, "--lint-only", "--timing", *bench)
+    assert (plain.returncode, timed.returncode) == (0, 0), plain.stderr + timed.stderr
+    return plain.stderr + timed.stderr
+
+
+INTERFACES = [("bare", 0), ("bare", 2), ("stream", 0), ("stream", 2), ("axis", 0), ("axis", 2)]
+
+
+@pytest.mark.parametrize(
+    ("interface", "latency", "lanes"), [(*i, lanes) for i, lanes in product(INTERFACES, (1, 3))]
+)
+def test_every_interface_lints_without_a_warning(
+    interface: str, latency: int, lanes: int, verilate: Verilate, tmp_path: Path
+) -> None:
+    formats: dict[str, Any] = {"input_format": "SQ3.2", "output_format": "UQ2.1"}
+    unit = hwact.build("gelu", interface=interface, latency=latency, lanes=lanes, name="linted", **formats)
+    assert lint(verilate, unit.write(tmp_path)) == ""
+
+
+def test_a_warning_would_be_seen(verilate: Verilate, tmp_path: Path) -> None:
+    folder = hwact.build("gelu", width=5, name="warned").write(tmp_path)
+    path = folder / "warned_pkg.sv"
+    path.write_text(
+        re.sub(r"/\* verilator lint_o\w+ UNUSEDPARAM \*/.*", "", path.read_text(encoding="utf-8"))
+    )
+    with pytest.raises(AssertionError, match="UNUSEDPARAM"):
+        lint(verilate, folder)
+
+
+def run_bench(verilate: Verilate, folder: Path) -> subprocess.CompletedProcess[str]:
+    name = folder.name
+    built = verilate(
+        folder, "--binary", *FAST, "-F", f"{name}.f", f"{name}_tb.sv", "--top-module", f"{name}_tb"
+    )
+    assert built.returncode == 0, built.stdout[-2000:] + built.stderr[-2000:]
+    return subprocess.run([folder / "obj_dir" / f"V{name}_tb"], capture_output=True, text=True, check=False)
+
+
+def test_the_bench_compares_every_code_with_the_golden_model(verilate: Verilate, tmp_path: Path) -> None:
+    unit = hwact.build("gelu", width=6, architecture="table", lanes=2, latency=1, name="paired")
+    folder = unit.write(tmp_path)
+    done = run_bench(verilate, folder)
+    assert done.returncode == 0, done.stderr
+    assert "paired: passed, 128 codes in " in done.stdout
+    verilog = folder / "paired.v"
+    verilog.write_text(flip_table_bit(verilog.read_text(encoding="utf-8"), 5), encoding="utf-8")
+    done = run_bench(verilate, folder)
+    assert done.returncode != 0
+    wrong = re.findall(r"word (\d+), lane (\d), input code (-?\d+): expected (-?\d+)", done.stdout)
+    assert wrong, done.stdout
+    for word, lane, code, expected in [map(int, groups) for groups in wrong]:
+        assert (word + lane) % 64 == code % 64
+        assert unit.evaluate([code])[0] == expected
+    assert f"with {len(wrong)} errors" in done.stdout + done.stderr
+
+
+def test_the_package_states_the_manifest(tmp_path: Path) -> None:
+    unit = hwact.build(
+        "tanh", input_format="SQ3.2", output_format="UQ1.9", interface="axis", lanes=4, name="told"
+    )
+    folder = unit.write(tmp_path)
+    manifest = json.loads((folder / "told.json").read_text(encoding="utf-8"))
+    text = (folder / "told_pkg.sv").read_text(encoding="utf-8")
+    found = dict(re.findall(r"localparam \S+(?: \[255:0\])? (\w+) =\s+(?:\d+'[bh])?([0-9a-f]+);", text))
+    widths = {port["name"]: port["width"] for port in manifest["ports"]}
+    told: dict[str, Any] = {
+        "INPUT_WIDTH": 5,
+        "INPUT_FRAC_BITS": 2,
+        "INPUT_SIGNED": 1,
+        "INPUT_LANE_BITS": widths["s_axis_tdata"] // 4,
+        "OUTPUT_WIDTH": 10,
+        "OUTPUT_FRAC_BITS": 9,
+        "OUTPUT_SIGNED": 0,
+        "OUTPUT_LANE_BITS": widths["m_axis_tdata"] // 4,
+        "LANES": manifest["lanes"],
+        "LATENCY": manifest["latency"],
+        "GOLDEN_SHA256": manifest["golden_sha256"],
+    }
+    assert found == {key: str(value) for key, value in told.items()}
+
+
+def fusesoc(folder: Path, environment: dict[str, str], target: str) -> subprocess.CompletedProcess[str]:
+    work = folder.parent / f"work_{target}"
+    settings = {
+        key: str(folder.parent / key.lower())
+        for key in ("XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME")
+    }
+    command = [sys.executable, "-m", "fusesoc.main", "--cores-root", str(folder), "run", "--target", target]
+    command += ["--work-root", str(work), f"hwact:units:{folder.name}"]
+    variables = environment | settings | {"MAKEFLAGS": "OPT_FAST=-O0 OPT_GLOBAL=-O0"}
+    return subprocess.run(
+        command, cwd=folder.parent, env=variables, capture_output=True, text=True, check=False
+    )
+
+
+def test_fusesoc_lints_builds_and_runs_the_core(environment: dict[str, str], tmp_path: Path) -> None:
+    unit = hwact.build(
+        "gelu", input_format="SQ3.2", output_format="SQ3.7", interface="axis", lanes=3, name="cored"
+    )
+    folder = unit.write(tmp_path)
+    done = fusesoc(folder, environment, "lint")
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "%Warning" not in done.stdout + done.stderr
+    done = fusesoc(folder, environment, "sim")
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "%Warning" not in done.stdout + done.stderr
+    assert "cored: passed, 96 codes in " in done.stdout + done.stderr
+    verilog = folder / "cored.v"
+    text = verilog.read_text(encoding="utf-8")
+    verilog.write_text(text.replace("endmodule", "  wire unread;\nendmodule"), encoding="utf-8")
+    done = fusesoc(folder, environment, "lint")
+    assert done.returncode != 0
+    assert "UNUSEDSIGNAL" in done.stdout + done.stderr
