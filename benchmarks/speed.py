@@ -9,6 +9,7 @@ both. Run ``python benchmarks/speed.py``; ``--markdown`` prints the README's tab
 from __future__ import annotations
 
 import argparse
+import ctypes
 import json
 import os
 import platform
@@ -29,6 +30,8 @@ import numpy.typing as npt
 import torch
 
 import hwact
+from hwact.formats import Codes
+from hwact.unit import Unit
 
 MIB = 2**20
 
@@ -131,11 +134,46 @@ def golden_rows(width: int, count: int, repeats: int) -> Iterator[Row]:
     yield Row(what="golden model, memory beyond input and output", unit="MiB", samples=(memory,), bar=64)
 
 
+def compiled_golden(unit: Unit, folder: Path) -> Callable[[Codes, Codes], object]:
+    """The C golden model over arrays, compiled as anybody would."""
+    bundle, library = unit.write(folder), folder / "golden.so"
+    source = bundle / f"{unit.name}_golden.c"
+    command = ["cc", "-std=c99", "-O2", "-shared", "-fPIC", str(source), "-o", str(library)]
+    subprocess.run(command, check=True)
+    function = ctypes.CDLL(str(library))[f"{unit.name}_golden_array"]
+    function.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t]
+    function.restype = None
+    return lambda codes, results: function(codes.ctypes.data, results.ctypes.data, codes.size)
+
+
+def c_rows(width: int, count: int, repeats: int) -> Iterator[Row]:
+    """The C golden model against Python's, on the same codes; one core each."""
+    unit = hwact.build("gelu", width=width)
+    source, sink = unit.input_format, unit.output_format
+    codes = np.random.default_rng(2).integers(source.min_code, source.max_code + 1, count, dtype=source.dtype)
+    results = np.empty(count, dtype=sink.dtype)
+    with tempfile.TemporaryDirectory() as folder:
+        call = compiled_golden(unit, Path(folder))
+    call(codes, results)
+    if not np.array_equal(results, unit.evaluate(codes)):
+        raise SystemExit("the C golden model must give the golden model's codes, not others")
+    ours, theirs = [], []
+    for _ in range(repeats):
+        ours.append(seconds(lambda: call(codes, results)))
+        theirs.append(seconds(lambda: unit.evaluate(codes)))
+    rates = tuple(count / our / 1e9 for our in ours)
+    ratios = tuple(their / our for our, their in zip(ours, theirs, strict=True))
+    what = f"C golden model, {count / 1e6:g} million {width}-bit codes"
+    yield Row(what=what, unit="billion a second", samples=rates, bar=1, at_least=True)
+    yield Row(what="C golden model, times as fast as NumPy's", unit="x", samples=ratios)
+
+
 def measure(width: int, count: int, repeats: int) -> Iterator[Row]:
     """Measure everything, row by row, as it is finished."""
     generate = tuple(time_generate(width) for _ in range(repeats))
     yield Row(what=f"generate --width {width}, three units", unit="s", samples=generate, bar=10)
     yield from golden_rows(width, count, max(repeats, 5))
+    yield from c_rows(width, count, max(repeats, 5))
     cold, reused = zip(*(time_verify(width) for _ in range(repeats)), strict=True)
     yield Row(what=f"verify, one {width}-bit unit, from nothing", unit="s", samples=cold, bar=30)
     yield Row(what=f"verify, one {width}-bit unit, build reused", unit="s", samples=reused, bar=10)
