@@ -9,11 +9,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from hwact import functions, synth
+from hwact import synth
 from hwact.entries import Entry, Job
 from hwact.errors import ArgumentError
 from hwact.synth import Options
-from hwact.unit import CORRECT_UP_TO
+from hwact.unit import CORRECT_UP_TO, specification
 
 GRADIENT = "_grad"
 FAMILY = (
@@ -32,6 +32,7 @@ FAMILY = (
     f"swish{GRADIENT}",
 )
 BASES = ("relu", "smelu")
+_SPECIFIED = ("function", "gradient", "width", "accuracy")
 
 Row = Mapping[str, Any]
 
@@ -70,11 +71,15 @@ class Question:
         for what in ("functions", "widths", "targets"):
             values = getattr(self, what)
             if not values or len(set(values)) < len(values):
-                raise ArgumentError(f"{what} must be different ones, at least one, not {list(values)!r}")
-        for name in self.functions:
-            functions.get(name.removesuffix(GRADIENT))
+                raise ArgumentError(
+                    f"{what} must be different ones, at least one, not {list(values)!r}; name each once"
+                )
         for name in self.targets:
             synth.targets.get(name)
+        for function in self.functions:
+            for width in self.widths:
+                given = self._unit(function, width)
+                specification(**{key: given[key] for key in _SPECIFIED})
 
     def jobs(self) -> list[Job]:
         """The units to build and measure: by width, then target, then function."""

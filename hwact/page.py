@@ -48,7 +48,7 @@ class _Numbered:
     def __call__(self, figure: Figure, caption: str) -> dict[str, str]:
         self.count += 1
         text = svg(figure, caption)
-        text = text[text.index("<svg") :]
+        text = re.sub(r"<metadata>.*?</metadata>", "", text[text.index("<svg") :], flags=re.DOTALL)
         text = re.sub(r'\bid="([^"]+)"', rf'id="f{self.count}-\1"', text)
         text = re.sub(r"#([\w-]+)(?=[\")])", self._reference(text), text)
         return {"svg": text, "caption": caption}
