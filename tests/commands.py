@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
-FILES = {"README.md", "{}.v", "{}.json"}
+FILES = {"README.md", "{}.v", "{}.json", "{}.core", "{}.f"}
+FILES |= {"{}_golden.c", "{}_golden.h", "{}_pkg.sv", "{}_tb.sv"}
 
 
 @dataclass(frozen=True)

@@ -75,7 +75,7 @@ GENERATE: list[tuple[str, str]] = [
         "accuracy must be one that quadratic architectures reach for gelu .*, not 'correct'; ask for .*",
     ),
     ("gelu --width 6 --target moon", "target must be one of xc7, .*, not 'moon'"),
-    ("gelu --width 6 --interface wires", "interface must be one of stream, bare.*, not 'wires'"),
+    ("gelu --width 6 --interface wires", "interface must be one of stream, .*bare, not 'wires'"),
     ("gelu --width 6 --rounding up", "rounding must be one of half_up, .*, toward_zero, not 'up'"),
     ("gelu --width 6 --overflow clip", "overflow must be one of saturate, wrap, not 'clip'"),
     ("gelu --width 6 --latency -1", "latency must be an integer from 0 to 64, not -1; 0 is combinational"),

@@ -30,8 +30,9 @@ def test_the_search_finds_the_commands() -> None:
     assert len([command for command in COMMANDS if INSTALL in command]) == 2
 
 
-def test_ci_runs_the_commands_that_install() -> None:
+def test_ci_runs_the_commands_that_install_and_the_slow_tests() -> None:
     script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    assert "python -m pytest -m slow" in script
     for command in COMMANDS:
         assert INSTALL not in command or f"'{command}'" in script
 
@@ -53,6 +54,7 @@ def run(command: str, folder: Path) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 def test_every_command_runs_in_the_order_shown(folder: Path) -> None:
     printed = {}
     for command in COMMANDS:
@@ -63,7 +65,7 @@ def test_every_command_runs_in_the_order_shown(folder: Path) -> None:
     assert "verify build/smelu_sq4_12" in printed["python -m hwact generate --width 16"]
     built = {path.name for path in (folder / "build").iterdir()}
     named = {"smelu_sq4_12", "gelu_sq4_12", "swish_sq4_12", "smelu_beta0_5_sq4_12", "softplus_sq4_8"}
-    named |= {"mish_sq4_8", "tanh_sq4_12_sq1_15", "gelu_grad_sq4_12", "quickgelu", "digits"}
+    named |= {"mish_sq4_8", "tanh_sq4_12_sq1_15", "gelu_grad_sq4_12", "quickgelu", "digits", "report.html"}
     assert built == named
 
 
@@ -87,6 +89,7 @@ def test_the_units_and_their_picture_are_current() -> None:
     assert readme.digests(made[readme.PICTURED]) in picture, f"{readme.UNITS_PICTURE.name} {STALE}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", readme.WIDTHS)
 def test_areas_are_current(width: int) -> None:
     functions = ("relu", "smelu")  # CI makes all of them anew

@@ -22,6 +22,8 @@ from hwact.unit import Unit
 from tests.synthesis import BLOCKS, no_process, source
 from tests.verifying import failing, prove
 
+pytestmark = pytest.mark.slow
+
 AREA_ONLY = Options(place=False)
 PLACED = ("ecp5", "ice40")
 KINDS = {

@@ -81,6 +81,7 @@ def run_bench(verilate: Verilate, folder: Path) -> subprocess.CompletedProcess[s
     return subprocess.run([folder / "obj_dir" / f"V{name}_tb"], capture_output=True, text=True, check=False)
 
 
+@pytest.mark.slow
 def test_the_bench_compares_every_code_with_the_golden_model(verilate: Verilate, tmp_path: Path) -> None:
     unit = hwact.build("gelu", width=6, architecture="table", lanes=2, latency=1, name="paired")
     folder = unit.write(tmp_path)
@@ -138,6 +139,7 @@ def fusesoc(folder: Path, environment: dict[str, str], target: str) -> subproces
     )
 
 
+@pytest.mark.slow
 def test_fusesoc_lints_builds_and_runs_the_core(environment: dict[str, str], tmp_path: Path) -> None:
     unit = hwact.build(
         "gelu", input_format="SQ3.2", output_format="SQ3.7", interface="axis", lanes=3, name="cored"
