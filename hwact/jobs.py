@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, CancelledError, Executor, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from typing import Any, NoReturn, TypeVar
@@ -17,6 +17,7 @@ from hwact.errors import ArgumentError, ToolError
 
 Argument = TypeVar("Argument")
 Result = TypeVar("Result")
+Submit = Callable[..., Future[Any]]
 
 CONNECT_LIMIT_S = 10
 LEAVE_LIMIT_S = 5
@@ -50,9 +51,9 @@ def run(
     """
     if not arguments:
         return
-    with _executor(scheduler, len(arguments)) as executor:
+    with _submitting(scheduler, len(arguments)) as submit:
         with _no_interrupts():
-            waiting = {executor.submit(_perform, function, each): i for i, each in enumerate(arguments)}
+            waiting = {submit(function, each): i for i, each in enumerate(arguments)}
         while waiting:
             finished, _ = wait(waiting, return_when=FIRST_COMPLETED)
             for future in sorted(finished, key=_failed):  # what is finished counts, whatever failed beside it
@@ -81,55 +82,60 @@ def _no_interrupts() -> Iterator[None]:
 
 
 @contextmanager
-def _executor(scheduler: str | None, jobs: int) -> Iterator[Executor]:
+def _submitting(scheduler: str | None, jobs: int) -> Iterator[Submit]:
     if scheduler is not None:
-        with _cluster(scheduler) as cluster:
-            yield cluster
+        with _cluster(scheduler) as submit:
+            yield submit
         return
     workers = min(jobs, len(os.sched_getaffinity(0)))
     before = set(multiprocessing.active_children())
-    executor = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _prepare_worker)
+    executor = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"))
     try:
-        yield executor
+        yield lambda function, argument: executor.submit(_perform, function, argument)
     except BrokenProcessPool:
         raise _lost() from None
     finally:
-        executor.shutdown(wait=False, cancel_futures=True)
         children = set(multiprocessing.active_children()) - before
         for child in children:
             child.terminate()
         for child in children:
             child.join(LEAVE_LIMIT_S)
             child.kill()
+        executor.shutdown()
 
 
-def _prepare_worker() -> None:
-    """Take a job's own child processes along when told to stop."""
-    signal.signal(signal.SIGTERM, _leave)
+def _perform(function: Callable[[Argument], Result], argument: Argument) -> Result:
+    """Do a job; when told to stop, take its own child processes along.
+
+    Between jobs a worker just ends: an exception there could leave half a message to the next worker.
+    """
+    try:
+        signal.signal(signal.SIGTERM, _leave)
+        try:
+            return function(argument)
+        finally:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    except SystemExit:  # the pool would take it for a result and go on with the next job
+        os._exit(1)
 
 
 def _leave(*_: object) -> NoReturn:
     sys.exit(1)
 
 
-def _perform(function: Callable[[Argument], Result], argument: Argument) -> Result:
-    try:
-        return function(argument)
-    except SystemExit:  # told to stop; the pool would take it for a result and go on with the next job
-        os._exit(1)
-
-
 @contextmanager
-def _cluster(scheduler: str) -> Iterator[Executor]:
+def _cluster(scheduler: str) -> Iterator[Submit]:
     try:
         from distributed import Client, KilledWorker
+        from distributed.comm.addressing import get_address_host_port
     except ImportError:
         raise ToolError(
             'Dask must be installed for a scheduler, not missing; run python -m pip install "hwact[dask]"'
         ) from None
     try:
-        client = Client(scheduler, timeout=CONNECT_LIMIT_S)
-    except (OSError, TimeoutError, ValueError) as error:
+        get_address_host_port(scheduler, strict=False)  # a client that is told nonsense hangs when collected
+        client = Client(scheduler, timeout=CONNECT_LIMIT_S, set_as_default=False)
+    except (OSError, OverflowError, TypeError, ValueError) as error:
         raise ArgumentError(
             f"the scheduler must be the address of a running Dask scheduler, not {scheduler!r} ({error}); "
             "start one with dask scheduler"
@@ -137,11 +143,12 @@ def _cluster(scheduler: str) -> Iterator[Executor]:
     with client:
         try:
             client.wait_for_workers(1, timeout=CONNECT_LIMIT_S)
-            yield client.get_executor(pure=False)
         except TimeoutError:
             raise ToolError(
                 f"the scheduler must have a worker, not none within {CONNECT_LIMIT_S} s; "
                 f"start one with dask worker {scheduler}"
             ) from None
+        try:
+            yield client.get_executor(pure=False).submit
         except (KilledWorker, CancelledError):
             raise _lost() from None

@@ -47,7 +47,9 @@ def cluster(folder: Path, workers: int = 2) -> Iterator[Cluster]:
         until(lambda: described.read_text(encoding="utf-8").endswith("}"), "the scheduler's description")
         address = json.loads(described.read_text(encoding="utf-8"))["address"]
         for _ in range(workers):
-            started.append(_start(folder, "worker", address, "--nthreads", "1", "--no-nanny"))
+            started.append(
+                _start(folder, "worker", address, "--nthreads", "1", "--no-nanny", "--death-timeout", "9")
+            )
         yield Cluster(address, tuple(started[1:]))
     finally:
         for process in started[::-1]:

@@ -273,7 +273,7 @@ def test_bad_input_is_refused_before_work(
     ("options", "pattern"),
     [
         (["--latency", "-1"], "latency must be an integer from 0 to 64, not -1; 0 is combinational"),
-        (["--interface", "wires"], "interface must be one of stream, bare.*, not 'wires'"),
+        (["--interface", "wires"], "interface must be one of stream, .*bare.*, not 'wires'"),
         (["--accuracy", "max_ulp=0.01"], "accuracy must be one that .*, not 'max_ulp=0.01'; ask for .*"),
     ],
 )

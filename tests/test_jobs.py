@@ -55,7 +55,7 @@ def test_every_result_comes_with_its_position() -> None:
 
 
 def test_without_arguments_nothing_is_started(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(jobs, "_executor", lambda *_: pytest.fail("no executor may be made"))
+    monkeypatch.setattr(jobs, "_submitting", lambda *_: pytest.fail("no executor may be made"))
     assert list(jobs.run(square, [])) == []
 
 
@@ -162,7 +162,8 @@ def test_a_scheduler_without_workers_is_said_so(tmp_path: Path, monkeypatch: pyt
 
 
 @pytest.mark.parametrize(
-    "address", ["tcp://127.0.0.1:1", "nowhere", "tcp://127.0.0.1", "udp://127.0.0.1:1", ""]
+    "address",
+    ["tcp://127.0.0.1:1", "nowhere", "tcp://127.0.0.1", "udp://127.0.0.1:1", "tcp://127.0.0.1:99999", ""],
 )
 def test_a_wrong_address_is_refused(
     address: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
