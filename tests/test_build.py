@@ -109,7 +109,7 @@ def test_a_unit_is_named_after_what_it_is(function: str, options: dict[str, Any]
         ({"beta": 0}, r"beta must be a finite number and above 0, not 0; it is half the width"),
         ({"beta": float("nan")}, r"beta must be .*, not nan; "),
         ({"gamma": 1}, r"a parameter of smelu must be one it knows, not 'gamma'; it takes beta"),
-        ({"interface": "axi"}, r"interface must be one of stream, bare, not 'axi'"),
+        ({"interface": "axi"}, r"interface must be one of stream, axis, bare, not 'axi'"),
         ({"rounding": "up"}, r"rounding must be one of half_up, .*, not 'up'"),
         ({"overflow": "trap"}, r"overflow must be one of saturate, wrap, not 'trap'"),
         ({"target": "z80"}, r"target must be one of xc7, .*, not 'z80'"),

@@ -44,9 +44,10 @@ def convert(component: Component, name: str, ports: Mapping[str, str], tables: M
         Read-only tables by signal name; filled while the component is elaborated. They become
         ``case`` statements: Yosys would write ``initial`` blocks, which synthesis for silicon ignores.
     """
+    rtl = rtlil.convert(component, name=name, emit_src=False)
     with tempfile.TemporaryDirectory() as folder:
         source, result, job = (Path(folder, file) for file in ("unit.il", "unit.v", "job.json"))
-        source.write_text(rtlil.convert(component, name=name, emit_src=False))
+        source.write_text(rtl)
         arguments = {"source": str(source), "result": str(result), "name": name, "ports": dict(ports)}
         job.write_text(json.dumps(arguments))
         command = [sys.executable, "-m", "hwact.datapath.yosys", str(job)]
