@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from amaranth.hdl import Fragment
 
 import hwact
 from benchmarks import readme
@@ -79,6 +80,7 @@ def test_the_python_block_does_what_its_comments_say(tmp_path: Path, monkeypatch
     assert names["report"].codes_checked == 65536
     assert names["folder"] == Path("build/gelu_sq4_12")
     assert names["exact"].shape == (65536,)
+    assert Fragment.get(names["component"], None)
 
 
 def test_the_units_and_their_picture_are_current() -> None:
