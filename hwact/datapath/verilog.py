@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Amaranth to readable Verilog-2001, through Yosys' own passes in process."""
+"""Amaranth to readable Verilog-2001, through Yosys' own passes in a process of its own."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from pathlib import Path
 from amaranth.back import rtlil
 from amaranth.lib.wiring import Component
 
+from hwact.datapath import yosys
 from hwact.datapath.rtl import Table, table_name
-from hwact.datapath.yosys import INSTANCE, PLACE
 from hwact.errors import ToolError
 
 _WAIVER = (
@@ -50,7 +50,7 @@ def convert(component: Component, name: str, ports: Mapping[str, str], tables: M
         source.write_text(rtl)
         arguments = {"source": str(source), "result": str(result), "name": name, "ports": dict(ports)}
         job.write_text(json.dumps(arguments))
-        command = [sys.executable, "-m", "hwact.datapath.yosys", str(job)]
+        command = [sys.executable, "-P", yosys.__file__, str(job)]  # without hwact, whose import takes longer
         run = subprocess.run(command, capture_output=True, text=True, check=False)
         if run.returncode:
             raise ToolError(f"Yosys must accept hwact's own circuit, not fail: {run.stderr[-500:]}")
@@ -104,12 +104,12 @@ def _with_table(text: str, signal: str, table: Table) -> str:
 
     It drives the wire that the instance drove, or a register of its own where that is part of a port.
     """
-    instance = rf"  {INSTANCE} {table_name(signal)}{PLACE} \(\n"
+    instance = rf"  {yosys.INSTANCE} {table_name(signal)}{yosys.PLACE} \(\n"
     found = re.search(
         instance + r"    \.address\((?P<address>.*)\),\n    \.data\((?P<data>.*)\)\n  \);\n", text
     )
     if found is None:  # nothing reads the table
-        assert f"{table_name(signal)}{PLACE}" not in text, signal
+        assert f"{table_name(signal)}{yosys.PLACE}" not in text, signal
         return text
     data, bits = found["data"], f"[{table.width - 1}:0] " * (table.width > 1)
     if f"  wire {bits}{data};\n" in text:

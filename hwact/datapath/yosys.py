@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Yosys' passes from RTLIL to Verilog, as a process of its own: ``python -m hwact.datapath.yosys job.json``.
+"""Yosys' passes from RTLIL to Verilog, as a process of its own: ``python -P yosys.py job.json``.
 
 Yosys numbers its objects over the life of a process and orders statements by these numbers, so only a fresh
 process gives the same text every time. The job holds ``source``, ``result``, ``name`` and ``ports``.
