@@ -137,8 +137,8 @@ def readme(manifest: Mapping[str, Any], golden_type: str) -> str:
     return _README.format(**texts)
 
 
-def files(manifest: Mapping[str, Any], verilog: str, golden: Golden) -> dict[str, str]:
-    """The text of every file, by its name."""
+def files(manifest: Mapping[str, Any], verilog: str, golden: Golden) -> dict[str, bytes]:
+    """The content of every file, by its name."""
     texts = (
         verilog,
         golden.source(),
@@ -150,10 +150,10 @@ def files(manifest: Mapping[str, Any], verilog: str, golden: Golden) -> dict[str
         readme(manifest, golden.output_format.dtype.name),
         manifest_text(manifest),
     )
-    return dict(zip(file_names(golden.name), texts, strict=True))
+    return dict(zip(file_names(golden.name), map(str.encode, texts), strict=True))
 
 
-def write(out: Path, name: str, files: Mapping[str, str]) -> Path:
+def write(out: Path, name: str, files: Mapping[str, bytes]) -> Path:
     """Write files into ``<out>/<name>``, each at once, in their order; returns the folder.
 
     Of a new folder nothing stays when it cannot be completed.
@@ -167,8 +167,8 @@ def write(out: Path, name: str, files: Mapping[str, str]) -> Path:
     fresh = [place for place in (folder, *folder.parents) if not place.exists()]
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for file, text in files.items():
-            write_at_once(folder / file, text.encode())
+        for file, content in files.items():
+            write_at_once(folder / file, content)
     except BaseException as error:
         if fresh:
             _remove([*(folder / file for file in files), *fresh])

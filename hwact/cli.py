@@ -15,7 +15,7 @@ import click
 
 from hwact import functions
 from hwact.architectures import catalogue
-from hwact.commands import compare, explore
+from hwact.commands import compare, explore, export
 from hwact.console import print_json, print_table, progress, say
 from hwact.datapath.cost import TARGETS
 from hwact.errors import ArgumentError, HwactError
@@ -226,3 +226,4 @@ def verify(folders: tuple[Path, ...], as_json: bool, **options: Any) -> int:
 
 command.add_command(compare)
 command.add_command(explore)
+command.add_command(export)

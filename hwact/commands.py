@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The commands that measure: `compare` and `explore`."""
+"""The commands `compare` and `explore`, which measure, and `export`."""
 
 from __future__ import annotations
 
@@ -8,13 +8,16 @@ from typing import Any
 
 import click
 
-from hwact import synth
+from hwact import bundle, synth
 from hwact.compare import FAMILY, Question, Table, as_csv, tables
-from hwact.console import print_json, print_table, progress_bar, say
+from hwact.console import print_json, print_table, progress, progress_bar, say
 from hwact.entries import entries
 from hwact.errors import ArgumentError
 from hwact.explore import Search
 from hwact.explore import explore as explored
+from hwact.export import catalogue
+from hwact.export import get as export_target
+from hwact.export.source import Source
 from hwact.options import listed, measuring, measuring_options, numbers, specification_options
 from hwact.tools import write_at_once
 
@@ -148,3 +151,81 @@ def explore(
     table = Table.of(f"{front[0]['unit']}, {synth.TARGETS[target].title}", front)
     print_table(table.header, table.lines, title=table.title)
     say(f"{len(front)} of {len(rows)} measured designs are on the front")
+
+
+@click.command()
+@click.argument("function", required=False, metavar="[FUNCTION|FOLDER]")
+@click.option(
+    "--to",
+    "targets",
+    required=True,
+    callback=listed,
+    metavar="NAME,...",
+    help=f"Of {', '.join(catalogue())}.",
+)
+@specification_options
+@click.option("--out", default="build", show_default=True, type=click.Path(path_type=Path), help="Folder.")
+@click.option("--json", "as_json", is_flag=True, help="For machines.")
+def export(function: str | None, targets: tuple[str, ...], out: Path, as_json: bool, **options: Any) -> None:
+    """Write a function for other tools, with the error that they make of it over all codes.
+
+    Of a function the tables hold the correctly rounded codes, of a bundle's FOLDER those of its golden
+    model. Interpolating targets get entries of their own, fitted to the exact function.
+    """
+    makers = [export_target(name) for name in targets]
+    source = _source(function, options)
+    exports = []
+    for maker in makers:
+        with progress.status(f"writing {source.name} to {maker.NAME}"):
+            exports.append((maker.NAME, maker.export(source)))
+    files = {name: content for _, made in exports for name, content in made.files.items()}
+    folder = bundle.write(out, source.name, files)
+    if as_json:
+        print_json(
+            [
+                {
+                    "target": name,
+                    "files": [str(folder / file) for file in made.files],
+                    "entries": made.entries,
+                    "evaluation": made.evaluation,
+                    "accuracy": made.accuracy.as_dict(),
+                }
+                for name, made in exports
+            ]
+        )
+        return
+    rows = [
+        (
+            name,
+            made.entries,
+            made.evaluation,
+            f"{made.accuracy.max_error_ulp:.4f} ulp",
+            f"{made.accuracy.mean_error_ulp:.4f} ulp",
+            made.accuracy.class_,
+        )
+        for name, made in exports
+    ]
+    print_table(("target", "written", "evaluated", "max error", "mean error", "class"), rows, source.name)
+    say(f"in {folder}: {', '.join(files)}")
+
+
+def _source(function: str | None, options: dict[str, Any]) -> Source:
+    """A bundle, where the argument is a path or a folder with a manifest; else a function."""
+    if function is None or not _is_bundle(function):
+        given = {key: value for key, value in options.items() if value is not None}
+        return Source.of_function(function, **given)
+    context = click.get_current_context()
+    named = [
+        key for key in options if context.get_parameter_source(key) is not click.core.ParameterSource.DEFAULT
+    ]
+    if named:
+        option = f"--{named[0].replace('_', '-')}"
+        raise ArgumentError(
+            f"a bundle must stand without options of its own, not with {option!r}; leave it out"
+        )
+    return Source.of_bundle(Path(function))
+
+
+def _is_bundle(text: str) -> bool:
+    path = Path(text)
+    return "/" in text or (path / f"{path.name}.json").is_file()

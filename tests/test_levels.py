@@ -47,6 +47,7 @@ LEVELS = {
     "hwact.compare": 8,
     "hwact.entries": 8,
     "hwact.explore": 8,
+    "hwact.export": 8,
     "hwact.page": 8,
     "hwact.cli": 9,
     "hwact.commands": 9,
