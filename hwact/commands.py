@@ -172,6 +172,8 @@ def export(function: str | None, targets: tuple[str, ...], out: Path, as_json: b
     Of a function the tables hold the correctly rounded codes, of a bundle's FOLDER those of its golden
     model. Interpolating targets get entries of their own, fitted to the exact function.
     """
+    if not targets:
+        raise ArgumentError(f"--to must name at least one of {', '.join(catalogue())}, not ','")
     makers = [export_target(name) for name in targets]
     source = _source(function, options)
     exports = []
@@ -220,9 +222,7 @@ def _source(function: str | None, options: dict[str, Any]) -> Source:
     ]
     if named:
         option = f"--{named[0].replace('_', '-')}"
-        raise ArgumentError(
-            f"a bundle must stand without options of its own, not with {option!r}; leave it out"
-        )
+        raise ArgumentError(f"a bundle must stand without options, not with {option!r}; leave it out")
     return Source.of_bundle(Path(function))
 
 

@@ -4,7 +4,7 @@
 A receiver computes every output from one entry and the next. So the largest error of a whole table is that
 of a path through its entries, and dynamic programming over a window of values at each entry finds the best
 path of that window: first by the largest error, then, among the paths that reach it, by the sum of errors.
-The window closes in from coarse steps to single integers and follows the best path until it stays.
+The window follows the best path until it stays, with coarse steps first and single integers last.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numpy.typing as npt
 from hwact.formats import Codes
 
 _REACH = 4  # values to either side of an entry
-_ROUNDS = 12  # of single integers; a table that still moves then is good enough
+_ROUNDS = 12  # with one step; a table that still moves then is good enough
 
 Floats = npt.NDArray[np.float64]
 Interpolation = Callable[[Codes, Codes, Codes], Codes]
@@ -60,17 +60,12 @@ class Chain:
         """Better entries than those given, shape (size,), int64."""
         entries = np.clip(entries, self.low, self.high)
         step = self._first_step(entries)
-        rounds = 0
-        while rounds < _ROUNDS:
-            moved = self._best(entries, step)
-            still = bool((moved == entries).all())
-            entries = moved
-            if step > 1:
-                step //= 2
-            elif still:
-                break
-            else:
-                rounds += 1
+        while step:
+            for _ in range(_ROUNDS):
+                before, entries = entries, self._best(entries, step)
+                if np.array_equal(before, entries):
+                    break
+            step //= 2
         return entries
 
     def _first_step(self, entries: Codes) -> int:

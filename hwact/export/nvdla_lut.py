@@ -13,7 +13,7 @@ from typing import Any
 
 from hwact.export import nvdla_fit, nvdla_search
 from hwact.export.nvdla_sdp import INT16, Program, Table
-from hwact.export.source import Export, Source
+from hwact.export.source import Export, Source, require
 
 NAME = "nvdla-lut"
 
@@ -30,8 +30,8 @@ def export(source: Source) -> Export:
     """
     for given in source.formats:
         fits = given.min_code >= INT16.min and given.max_code <= INT16.max
-        source.needs(NAME, "formats whose codes fit an int16", holds=fits, given=str(given))
-    source.saturating(NAME)
+        require(NAME, "formats whose codes fit an int16", holds=fits, given=str(given))
+    source.refuse_wrapping(NAME)
     codes = source.spec.input_format.codes()
     programs = [nvdla_fit.program(source.spec, layout) for layout in nvdla_search.layouts(source.spec)]
     best = min(programs, key=lambda one: nvdla_fit.error(source.spec, one))

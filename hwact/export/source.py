@@ -88,20 +88,21 @@ class Source:
         bits = self.spec.output_format.to_bits(self.table().astype(np.int64))
         return [f"{int(word):0{-(-width // 4)}x}" for word in bits]
 
-    def needs(self, target: str, what: str, *, holds: bool, given: object) -> None:
-        """Refuse what a target's format cannot hold."""
-        if not holds:
-            raise ArgumentError(f"{target} must be given {what}, not {str(given)!r}; choose others")
-
-    def saturating(self, target: str) -> None:
-        """Refuse a wrapping output, which no interpolation follows."""
-        mode = self.spec.overflow
-        self.needs(target, "an output that saturates", holds=mode is Overflow.SATURATE, given=mode.value)
-
     @property
     def formats(self) -> tuple[Format, Format]:
         """Input and output format."""
         return self.spec.input_format, self.spec.output_format
+
+    def refuse_wrapping(self, target: str) -> None:
+        """Refuse an output that wraps, which no interpolation follows."""
+        mode = self.spec.overflow
+        require(target, "an output that saturates", holds=mode is Overflow.SATURATE, given=mode.value)
+
+
+def require(target: str, what: str, *, holds: bool, given: str) -> None:
+    """Refuse what a target's format cannot hold."""
+    if not holds:
+        raise ArgumentError(f"{target} must be given {what}, not {given!r}; choose coe, mem or npy")
 
 
 @dataclass(frozen=True, eq=False)

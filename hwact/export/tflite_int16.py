@@ -14,7 +14,7 @@ import json
 import numpy as np
 
 from hwact.export.fit import Chain
-from hwact.export.source import Export, Source
+from hwact.export.source import Export, Source, require
 from hwact.formats import Codes, Rounding
 
 NAME = "tflite-int16"
@@ -34,8 +34,8 @@ def export(source: Source) -> Export:
     """
     for given in source.formats:
         fits = given.signed and given.width == WIDTH
-        source.needs(NAME, "signed 16-bit formats such as SQ4.12", holds=fits, given=str(given))
-    source.saturating(NAME)
+        require(NAME, "signed 16-bit formats such as SQ4.12", holds=fits, given=str(given))
+    source.refuse_wrapping(NAME)
     table = entries(source)
     inside, outside = source.formats
     facts = {

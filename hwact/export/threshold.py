@@ -78,4 +78,4 @@ def _data_type(codes: Codes, given: Format) -> str:
     FINN takes a signed output only with a bias below 0.
     """
     unsigned = int(codes.min()) >= 0
-    return f"UINT{given.width - given.signed}" if unsigned else f"INT{given.width}"
+    return f"UINT{max(1, given.width - given.signed)}" if unsigned else f"INT{given.width}"
