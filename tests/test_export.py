@@ -18,8 +18,9 @@ from benchmarks import export as benchmark
 from benchmarks.readme import with_section
 from hwact import accuracy
 from hwact.errors import ArgumentError
-from hwact.export import catalogue, get, tflite_int16
+from hwact.export import catalogue, get, nvdla_lut, tflite_int16
 from hwact.export.fit import Chain
+from hwact.export.nvdla_sdp import Converter, Priorities, Program, Ranges, Slope, Table
 from hwact.export.source import Export, Source
 from hwact.formats import Codes
 from tests import receivers
@@ -225,6 +226,34 @@ def test_nvdla_computes_what_is_stated(
     assert export.accuracy.max_error_ulp < bar
 
 
+def a_table(entries: int, start: int, random: np.random.Generator) -> Table:
+    def slope() -> Slope:
+        return Slope(scale=int(random.integers(-200, 200)), shift=int(random.integers(0, 6)))
+
+    return Table(
+        ranges=Ranges(entries=entries, start=start, select=int(random.integers(0, 3))),
+        entries=random.integers(-32768, 32768, entries),
+        underflow=slope(),
+        overflow=slope(),
+    )
+
+
+@pytest.mark.parametrize("bits", range(8))
+def test_nvdla_chooses_between_its_tables(bits: int, tmp_path: Path) -> None:
+    random = np.random.default_rng(bits)
+    x = np.arange(-600, 600)
+    path = tmp_path / "program.json"
+    for le_start, lo_start in ((-500, -100), (100, -300), (-100, 0), (0, 0)):
+        program = Program(
+            le=a_table(65, le_start, random),
+            lo=a_table(257, lo_start, random),
+            priorities=Priorities(underflow=bool(bits & 1), overflow=bool(bits & 2), hybrid=bool(bits & 4)),
+            converter=Converter(offset=int(random.integers(-999, 999)), shift=bits % 3),
+        )
+        path.write_text(json.dumps(nvdla_lut.contents(program)))
+        assert np.array_equal(receivers.all_codes(receivers.nvdla(path), -600, 599), program.codes(x))
+
+
 @pytest.fixture(scope="module")
 def programmed() -> Export:
     return get("nvdla-lut").export(Source.of_function("gelu", width=10, output_format="SQ4.8"))
@@ -243,7 +272,7 @@ def test_a_wrong_register_is_seen(programmed: Export, register: str, flipped: in
     assert not np.array_equal(received, programmed.codes)
 
 
-def test_every_register_is_the_sum_of_its_fields(programmed: Export, tmp_path: Path) -> None:
+def test_every_register_is_written_with_its_fields(programmed: Export, tmp_path: Path) -> None:
     facts = json.loads(write(programmed, tmp_path).read_text(encoding="utf-8"))
     assert len(facts["registers"]) == 14
     assert facts["registers"]["SDP_S_LUT_CFG"]["fields"]["LUT_LE_FUNCTION"] == 1

@@ -35,13 +35,8 @@ def export(source: Source) -> Export:
     codes = source.spec.input_format.codes()
     programs = [nvdla_fit.program(source.spec, layout) for layout in nvdla_search.layouts(source.spec)]
     best = min(programs, key=lambda one: nvdla_fit.error(source.spec, one))
-    facts = {
-        "registers": registers(best),
-        "le_table": best.le.entries.tolist(),
-        "lo_table": best.lo.entries.tolist(),
-        "input_format": str(source.spec.input_format),
-        "output_format": str(source.spec.output_format),
-    }
+    formats = {key: str(given) for key, given in zip(("input", "output"), source.formats, strict=True)}
+    facts = {**contents(best), "formats": formats}
     return Export(
         {f"{source.name}_nvdla_lut.json": f"{json.dumps(facts, indent=2)}\n".encode()},
         f"{best.le.ranges.entries} + {best.lo.ranges.entries} int16 entries, registers",
@@ -49,6 +44,15 @@ def export(source: Source) -> Export:
         source.spec,
         best.codes(codes),
     )
+
+
+def contents(program: Program) -> dict[str, Any]:
+    """What NVDLA is programmed with: registers and tables."""
+    return {
+        "registers": registers(program),
+        "le_table": program.le.entries.tolist(),
+        "lo_table": program.lo.entries.tolist(),
+    }
 
 
 def registers(program: Program) -> dict[str, dict[str, Any]]:
