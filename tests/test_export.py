@@ -206,8 +206,8 @@ def test_the_fit_reaches_far_entries() -> None:
 
 NVDLA = [
     ("gelu", {"width": 16}, 0.99),
-    ("sigmoid", {"input_format": "SQ4.8", "output_format": "SQ1.11"}, 0.52),
-    ("relu", {"width": 12}, 0.001),
+    ("sigmoid", {"input_format": "SQ4.6", "output_format": "SQ1.9"}, 0.51),
+    ("relu", {"width": 10}, 0.001),
     ("exp", {"input_format": "UQ1.8", "output_format": "UQ3.6"}, 0.51),
     ("swish", {"width": 8}, 0.5),
 ]
@@ -319,8 +319,8 @@ REFUSED = [
     ("gelu --to coe", "a width or an input format must be given, not neither; .*"),
     ("--to coe", "exactly one of a function and an expression must be given, not None and None"),
     (
-        "gelu --width 22 --to mem",
-        r"a whole table must have at most 20 input bits, not 22 in SQ4\.18; choose a narrower input format",
+        "gelu --width 21 --to mem",
+        r"a whole table must have at most 20 input bits, not 21 in SQ4\.17; choose a narrower input format",
     ),
     (
         "gelu --width 8 --to tflite-int16",
