@@ -56,7 +56,7 @@ def contents(program: Program) -> dict[str, Any]:
 
 
 def registers(program: Program) -> dict[str, dict[str, Any]]:
-    """Every register of the stage by its name: byte address of register group 0, value, and its fields."""
+    """Every register of the stage by its name: byte address in nvdlav1, value, and its fields."""
     le, lo, priorities = program.le, program.lo, program.priorities
     return {
         "SDP_S_LUT_CFG": _register(
