@@ -1,0 +1,358 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Units in PyTorch networks: a module that is bit-exact with the golden model, and its gradient.
+
+The module is made of PyTorch's own operations on a table of output codes, so that it runs on every device,
+and `torch.compile` and `torch.export` see through it. Needs the extra ``hwact[torch]``.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from hwact.errors import ArgumentError
+from hwact.formats import Codes, Format, Overflow, Rounding
+from hwact.unit import Unit
+
+TABLE_BITS = 24  # widest input whose output codes fit a table; its codes are exact in float32, too
+AGREEMENT = 1e-6  # how near a module must be to a unit's function to be replaced; of the value, at least of 1
+
+_PIECE = 1 << 16  # elements that go through all operations while they are in the processor's cache
+_POINTS = 1 << 16
+_INTEGERS = (torch.int8, torch.int16, torch.int32, torch.int64)
+
+AnyModule = TypeVar("AnyModule", bound=nn.Module)
+
+
+class _Rounding(NamedTuple):
+    """Rounding without ties in float: of multiples of ``1 / parts`` ulp to whole floats, then of integers."""
+
+    parts: int
+    whole: str
+    finish: Callable[[Any], Any]
+
+
+_ROUNDINGS: Mapping[str, _Rounding] = {
+    Rounding.HALF_UP.value: _Rounding(2, "floor", lambda halves: (halves + 1) >> 1),
+    Rounding.HALF_EVEN.value: _Rounding(1, "round", lambda code: code),
+    Rounding.HALF_AWAY.value: _Rounding(2, "trunc", lambda halves: (halves + (halves >= 0)) >> 1),
+    Rounding.FLOOR.value: _Rounding(1, "floor", lambda code: code),
+    Rounding.TOWARD_ZERO.value: _Rounding(1, "trunc", lambda code: code),
+}
+
+
+class _Numbers(NamedTuple):
+    """What the operations need of a unit, as plain numbers; `low` and `high` in parts of an ulp."""
+
+    to_parts: float
+    low: int
+    high: int
+    mask: int
+    saturates: bool
+    rounding: str
+    to_values: float
+
+
+class Activation(nn.Module):
+    """A unit as a module: floats in, floats out, through the unit's golden model.
+
+    Every value is quantised, looked up and dequantised as by the unit itself, on any device; the result has
+    the type of the input, and is exact in it where it has as many bits as an output code. A NaN stays a NaN.
+    Infinities saturate; where the unit wraps, they and values of 2**62 ulp or more become NaN.
+
+    Parameters
+    ----------
+    unit : Unit
+        Its input has at most 24 bits.
+    backward : {"exact", "straight_through"} or Unit
+        The slope at each input code: the exact function's derivative there; or 1; or what a unit of the
+        derivative (``gradient=True``, of the same input format) puts out. In all of them it is 0 where the
+        unit saturates: at the first and the last input code, and where the exact value is outside the output
+        format. A unit that wraps has no such codes.
+
+    Attributes
+    ----------
+    table : integer tensor, shape ``(2**width,)``
+        Output codes by the input's bits. Like `slopes` it moves with the module, but is no part of its state.
+    slopes : int32 tensor, shape ``(2**width,)``
+        The bits of the slopes, float32, so that `half` and the like leave them as they are.
+    """
+
+    table: Tensor
+    slopes: Tensor
+
+    def __init__(self, unit: Unit, backward: str | Unit = "exact") -> None:
+        super().__init__()
+        source, sink = unit.input_format, unit.output_format
+        if source.width > TABLE_BITS:
+            raise ArgumentError(
+                f"a unit's input must have at most {TABLE_BITS} bits to be a module, not {source.width!r}"
+            )
+        self.name = unit.name
+        self.formats = f"{source} to {sink}"
+        self.backward = backward if isinstance(backward, str) else backward.name
+        self.numbers = _numbers(unit)
+        codes = source.codes()
+        order = np.argsort(source.to_bits(codes))
+        table = torch.from_numpy(unit.evaluate(codes)[order])
+        slopes = torch.from_numpy(_slopes(unit, backward)[order].astype(np.float32))
+        self.register_buffer("table", table.to(_smallest(sink)), persistent=False)
+        self.register_buffer("slopes", slopes.view(torch.int32), persistent=False)
+
+    def extra_repr(self) -> str:
+        return f"{self.name}, {self.formats}, backward={self.backward}"
+
+    def forward(self, values: Tensor) -> Tensor:
+        """Floats to floats, of the same shape and type."""
+        if not values.dtype.is_floating_point:
+            raise ArgumentError(f"values must be floats, not {values.dtype}; pass codes to evaluate()")
+        if torch.is_grad_enabled() and values.requires_grad:
+            result, index = self._look_up(values.detach(), keep=True)
+            apply: Callable[..., Tensor] = _Slope.apply
+            return apply(values, result, index, self.slopes)
+        return self._look_up(values)[0]
+
+    def evaluate(self, codes: Tensor) -> Tensor:
+        """The golden model: input codes to output codes, integers of any shape.
+
+        Only the low bits of an integer count, as many as the input format has: nothing is checked. The result
+        has the type of the codes where it holds the output format, else the smallest signed one that does.
+        """
+        if codes.dtype.is_floating_point or codes.dtype.is_complex or codes.dtype == torch.bool:
+            raise ArgumentError(f"codes must be integers, not {codes.dtype}; call the module to pass values")
+        mine, theirs = torch.iinfo(self.table.dtype), torch.iinfo(codes.dtype)
+        dtype = codes.dtype if theirs.min <= mine.min and mine.max <= theirs.max else self.table.dtype
+        if _in_pieces(codes):
+            return _evaluate_pieces(codes, self.table.to(dtype), self.numbers)
+        return self.table[codes.to(torch.int32) & self.numbers.mask].to(dtype)
+
+    def _look_up(self, values: Tensor, *, keep: bool = False) -> tuple[Tensor, Tensor | None]:
+        """The results and, to `keep`, the bits of the input codes."""
+        n = self.numbers
+        exact = values.dtype == torch.float64 or not 1 <= n.to_parts <= 2.0**100
+        wide = values.to(torch.float64 if exact else torch.float32)
+        if _in_pieces(wide):
+            result, index = _look_up_pieces(wide, self.table, n, keep=keep)
+            return result.to(values.dtype), index
+        parts = _parts(torch, wide * n.to_parts, n)
+        integers = parts.to(torch.int32 if n.saturates else torch.int64)
+        index = (_ROUNDINGS[n.rounding].finish(integers) & n.mask).to(torch.int32)
+        result = torch.where(parts.isnan(), torch.nan, self.table[index].to(wide.dtype) * n.to_values)
+        return result.to(values.dtype), index
+
+
+class _Slope(torch.autograd.Function):
+    """A result that is known already; the gradient takes the slope at each input code."""
+
+    @staticmethod
+    def forward(ctx: Any, *given: Tensor) -> Tensor:
+        _, result, index, slopes = given
+        ctx.save_for_backward(index, slopes)
+        return result.view_as(result)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None]:
+        index, slopes = ctx.saved_tensors
+        return (gradient * slopes.view(torch.float32)[index]).to(gradient.dtype), None, None, None
+
+
+def _parts(library: Any, scaled: Any, n: _Numbers) -> Any:
+    """Whole parts of an ulp within the input format, as floats; NaN where there are none. PyTorch or NumPy.
+
+    Where the unit wraps, the integers still are to be cut to the code's bits.
+    """
+    rounding = _ROUNDINGS[n.rounding]
+    if n.saturates:
+        scaled = library.clip(scaled, n.low, n.high)
+    else:
+        scaled = library.where(abs(scaled) < rounding.parts * 2.0**62, scaled, library.nan)
+    return getattr(library, rounding.whole)(scaled)
+
+
+def _in_pieces(source: Tensor) -> bool:
+    """Whether to go through a large tensor on the CPU piece by piece; a compiler fuses operations itself."""
+    plain = type(source) in (Tensor, nn.Parameter) and source.device.type == "cpu"
+    return plain and source.numel() > _PIECE and not torch.compiler.is_compiling()
+
+
+def _look_up_pieces(
+    values: Tensor, table: Tensor, n: _Numbers, *, keep: bool
+) -> tuple[Tensor, Tensor | None]:
+    """As :meth:`Activation._look_up`, while a piece is in the processor's cache."""
+    source, words = values.detach().reshape(-1).numpy(), table.numpy()
+    result, index = np.empty_like(source), np.empty(source.size * keep, dtype=np.int32)
+    scale, ulp = source.dtype.type(n.to_parts), source.dtype.type(n.to_values)
+    finish = _ROUNDINGS[n.rounding].finish
+
+    @np.errstate(invalid="ignore")  # whatever integer a NaN becomes, the mask makes an index of it
+    def piece(place: slice) -> None:
+        parts = _parts(np, source[place] * scale, n)
+        bits = finish(parts.astype(np.int32 if n.saturates else np.int64)) & n.mask
+        np.multiply(np.take(words, bits.astype(np.intp), mode="wrap"), ulp, out=result[place])
+        if np.isnan(parts.max()):
+            result[place][np.isnan(parts)] = np.nan
+        if keep:
+            index[place] = bits
+
+    _for_each_piece(source.size, piece)
+    result_tensor = torch.from_numpy(result).view(values.shape)
+    return result_tensor, torch.from_numpy(index).view(values.shape) if keep else None
+
+
+def _evaluate_pieces(codes: Tensor, table: Tensor, n: _Numbers) -> Tensor:
+    """As :meth:`Activation.evaluate`, from a table of the result's type."""
+    source, words = codes.reshape(-1).numpy(), table.numpy()
+    result = np.empty(source.shape, dtype=words.dtype)
+
+    def piece(place: slice) -> None:
+        np.take(words, source[place].astype(np.intp) & n.mask, out=result[place], mode="wrap")
+
+    _for_each_piece(source.size, piece)
+    return torch.from_numpy(result).view(codes.shape)
+
+
+def _for_each_piece(size: int, call: Callable[[slice], None]) -> None:
+    """Call for every piece, in as many threads as PyTorch has; NumPy lets go of Python's lock."""
+    pieces = [slice(start, start + _PIECE) for start in range(0, size, _PIECE)]
+    threads = min(torch.get_num_threads(), len(pieces))
+    if threads == 1:
+        for place in pieces:
+            call(place)
+        return
+    with ThreadPoolExecutor(threads) as pool:
+        for done in [pool.submit(call, place) for place in pieces]:
+            done.result()
+
+
+def _numbers(unit: Unit) -> _Numbers:
+    source = unit.input_format
+    rounding = unit.spec.rounding.value
+    parts = _ROUNDINGS[rounding].parts
+    return _Numbers(
+        to_parts=parts * 2.0**source.frac_bits,
+        low=parts * source.min_code,
+        high=parts * source.max_code,
+        mask=(1 << source.width) - 1,
+        saturates=unit.spec.overflow is Overflow.SATURATE,
+        rounding=rounding,
+        to_values=2.0**-unit.output_format.frac_bits,
+    )
+
+
+def _smallest(number_format: Format) -> torch.dtype:
+    """The smallest signed type of PyTorch's that holds every code."""
+    low, high = number_format.min_code, number_format.max_code
+    return next(t for t in _INTEGERS if torch.iinfo(t).min <= low and high <= torch.iinfo(t).max)
+
+
+def _slopes(unit: Unit, backward: str | Unit) -> npt.NDArray[np.float64]:
+    """The slope at each input code, from the most negative."""
+    codes = unit.input_format.codes()
+    if isinstance(backward, Unit):
+        slopes = _hardware_slopes(unit, backward, codes)
+    elif backward == "exact":
+        slopes = unit.function.gradient().float_form(_values(codes, unit.input_format))
+    elif backward == "straight_through":
+        slopes = np.ones(codes.size)
+    else:
+        raise ArgumentError(
+            "backward must be 'exact', 'straight_through' or a unit of the derivative, "
+            f"not {backward!r}; build one with gradient=True"
+        )
+    return np.where(_saturated(unit, codes), 0.0, slopes)
+
+
+def _hardware_slopes(unit: Unit, gradient: Unit, codes: Codes) -> npt.NDArray[np.float64]:
+    if gradient.function != unit.function.gradient() or gradient.input_format != unit.input_format:
+        raise ArgumentError(
+            f"backward must be a unit of the derivative of {unit.function.name} from {unit.input_format}, "
+            f"not {gradient.name!r}; build it with gradient=True and the same function and input format"
+        )
+    return _values(gradient.evaluate(codes), gradient.output_format)
+
+
+def _saturated(unit: Unit, codes: Codes) -> npt.NDArray[np.bool_]:
+    """Where an input was, or may have been, outside its format, or the exact output is outside its own."""
+    if unit.spec.overflow is not Overflow.SATURATE:
+        return np.zeros(codes.size, dtype=bool)
+    sink = unit.output_format
+    exact = np.ldexp(unit.function.float_form(_values(codes, unit.input_format)), sink.frac_bits)
+    ends = (codes == unit.input_format.min_code) | (codes == unit.input_format.max_code)
+    return ends | (exact < sink.min_code - 0.5) | (exact > sink.max_code + 0.5)
+
+
+def _values(codes: Codes, number_format: Format) -> npt.NDArray[np.float64]:
+    return np.ldexp(codes.astype(np.float64), -number_format.frac_bits)
+
+
+def replace(
+    model: AnyModule, units: Mapping[type[nn.Module], Unit | tuple[Unit, str | Unit]]
+) -> AnyModule | Activation:
+    """Put units in the place of a model's activation modules, in place.
+
+    Parameters
+    ----------
+    model : nn.Module
+        Activations that it calls as functions (``torch.nn.functional.gelu``) are not seen.
+    units : mapping of class to Unit, or to (Unit, backward)
+        Every module of exactly that class is replaced by an `Activation` of its own.
+
+    Returns
+    -------
+    nn.Module
+        The model; or, where the model itself is of such a class, what replaces it.
+
+    Raises
+    ------
+    ArgumentError
+        A class occurs nowhere, or one of its modules computes another function than the unit, such as
+        ``nn.GELU(approximate="tanh")`` for ``gelu``. The model is then as it was.
+    """
+    pairs = {kind: unit if isinstance(unit, tuple) else (unit, "exact") for kind, unit in units.items()}
+    found = [(path, m) for path, m in model.named_modules(remove_duplicate=False) if type(m) in pairs]
+    for kind in pairs.keys() - {type(module) for _, module in found}:
+        raise ArgumentError(
+            f"the model must have modules of class {kind.__name__}, not none; "
+            "an activation that is called as a function cannot be replaced: make it a module"
+        )
+    for path, module in found:
+        _check_agreement(path, module, pairs[type(module)][0])
+    made = {kind: Activation(*pair) for kind, pair in pairs.items()}
+    held = next((tensor.device for tensor in (*model.parameters(), *model.buffers())), None)
+    for path, module in found:
+        new = _copy(made[type(module)]).to(held).train(module.training)
+        if not path:
+            return new
+        parent, _, name = path.rpartition(".")
+        setattr(model.get_submodule(parent), name, new)
+    return model
+
+
+def _copy(activation: Activation) -> Activation:
+    """A module of its own, with the same tables."""
+    return copy.deepcopy(activation, {id(buffer): buffer for buffer in activation.buffers()})
+
+
+@torch.no_grad()
+def _check_agreement(path: str, module: nn.Module, unit: Unit) -> None:
+    """Refuse a module that does not compute the unit's function, at the unit's inputs."""
+    source = unit.input_format
+    codes = np.linspace(source.min_code, source.max_code, min(_POINTS, 1 << source.width)).round()
+    values = _values(codes.astype(np.int64), source)
+    wanted = torch.from_numpy(unit.function.float_form(values))
+    got = copy.deepcopy(module).cpu().double().eval()(torch.from_numpy(values))
+    near = (got - wanted).abs() <= AGREEMENT * wanted.abs().clamp(min=1)
+    if not near.all():
+        worst = int((~near).nonzero()[0])
+        raise ArgumentError(
+            f"module {path or 'model'!r} must compute {unit.function.name} ({wanted[worst]:.6g} at "
+            f"{values[worst]:.6g}) to be replaced by {unit.name}, not {got[worst]:.6g} as {module!r} "
+            "does; choose the unit of its function, or assign hwact.torch.Activation yourself"
+        )
