@@ -116,7 +116,7 @@ class Activation(nn.Module):
         if torch.is_grad_enabled() and values.requires_grad:
             result, index = self._look_up(values.detach(), keep=True)
             apply: Callable[..., Tensor] = _Slope.apply
-            return apply(values, result, index, self.slopes)
+            return apply(values, result, self.slopes.view(torch.float32)[index])
         return self._look_up(values)[0]
 
     def evaluate(self, codes: Tensor) -> Tensor:
@@ -153,14 +153,14 @@ class _Slope(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, *given: Tensor) -> Tensor:
-        _, result, index, slopes = given
-        ctx.save_for_backward(index, slopes)
+        _, result, slope = given
+        ctx.save_for_backward(slope)
         return result.view_as(result)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None]:
-        index, slopes = ctx.saved_tensors
-        return (gradient * slopes.view(torch.float32)[index]).to(gradient.dtype), None, None, None
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        (slope,) = ctx.saved_tensors
+        return (gradient * slope).to(gradient.dtype), None, None
 
 
 def _parts(library: Any, scaled: Any, n: _Numbers) -> Any:
