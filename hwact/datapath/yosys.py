@@ -12,7 +12,10 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from pyosys import libyosys as ys
+_FLAGS = sys.getdlopenflags()
+from pyosys import libyosys as ys  # noqa: E402 - it leaves flags with which later libraries share their symbols
+
+sys.setdlopenflags(_FLAGS)
 
 _ARITHMETIC = ("$add", "$sub", "$mul")
 _COMPARISON = ("$lt", "$le", "$gt", "$ge", "$eq", "$ne")
