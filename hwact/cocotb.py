@@ -101,7 +101,7 @@ class ActivationScoreboard:
     ) -> None:
         self.unit, self.lanes, self.latency = unit, unit.lanes if lanes is None else lanes, latency
         self.cycle = self.codes_checked = 0
-        self._clock, self._reset, self._reset_level = clock, reset, str(reset_level)
+        self._clock, self._reset, self._idle = clock, reset, str(1 - reset_level)
         self._source = None if source is None else _Side(self, source, unit.input_format, padded=True)
         self._sink = _Side(self, sink, unit.output_format, padded=False)
         if sink.valid is None and source is None:
@@ -157,14 +157,17 @@ class ActivationScoreboard:
         edge = RisingEdge(self._clock)
         while True:
             await edge
-            self.cycle += 1
-            if self._reset is not None and str(self._reset.value) in (self._reset_level, "X", "Z"):
-                self._pending.clear()
-                self._sink.forget()
-                if self._source is not None:
-                    self._source.forget()
-            else:
-                self._step()
+            self._sample()
+
+    def _sample(self) -> None:
+        """What happens at one edge."""
+        self.cycle += 1
+        if self._reset is None or str(self._reset.value) == self._idle:
+            self._step()
+            return
+        self._pending.clear()
+        for side in filter(None, (self._source, self._sink)):
+            side.forget()
 
     def _step(self) -> None:
         """Look at the streams before one edge."""
