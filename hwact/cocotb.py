@@ -175,8 +175,12 @@ class ActivationScoreboard:
         if sent is not None:
             self._announce(tuple(self._code(lane, self.unit.input_format) for lane in sent))
         if self._sink.stream.valid is None:
-            self._sink.hold(still=sent is None and len(self._pending) > self.latency > 0)
-            if sent is None or len(self._pending) <= self.latency:
+            if sent is None:
+                if len(self._pending) >= self.latency > 0:
+                    self._sink.hold()
+                return
+            self._sink.forget()
+            if len(self._pending) <= self.latency:
                 return
         came = self._sink.moved()
         if came is None:
@@ -208,7 +212,7 @@ class ActivationScoreboard:
         exact = evaluate_numbers(self.unit, [bits])[0].exact
         return (
             f"{where}, input {self._text(word.codes[lane], source)}: expected {due}, "
-            f"got {self._lane_text(got)}; exact value {exact:.10g}"
+            f"got {self._lane_text(got)}; exact value {exact:.7g}"
         )
 
     def _joined(self, lanes: tuple[str, ...]) -> str:
@@ -255,10 +259,10 @@ class _Side:
         """No word is held."""
         self._held = None
 
-    def hold(self, *, still: bool) -> None:
-        """A stream without handshake: its word must be that of the edge before, to be `still`."""
+    def hold(self) -> None:
+        """The word must be that of the edge before, if that was one at which it must hold, too."""
         now = str(self.stream.data.value)
-        if still and self._held is not None and now != self._held:
+        if self._held is not None and now != self._held:
             self._changed(now)
         self._held = now
 

@@ -2,8 +2,8 @@
 """The engine's cocotb bench: images in, two scoreboards on the way out.
 
 One watches the stream into the unit and the stream out of it: it finds faults of the unit. The other knows
-what each image must give from the layer's integers alone: it finds faults of what comes before, too. Reads the
-folder that ``MATVEC`` names: ``layer.npz`` and the unit's manifest, ``unit.json``.
+what each image must give from the layer's integers alone: it finds faults of what comes before, too. Reads
+the folder that ``MATVEC`` names: ``layer.npz`` and the unit's manifest, ``unit.json``.
 """
 
 from __future__ import annotations
