@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
-from benchmarks import speed
+from benchmarks import speed, torch_activation
 
 
 @pytest.mark.parametrize(
@@ -43,4 +44,10 @@ def test_the_table_has_a_line_for_each_row() -> None:
 def test_the_c_golden_model_is_timed_beside_numpys() -> None:
     rows = list(speed.c_rows(width=8, count=1000, repeats=2))
     assert [len(row.samples) for row in rows] == [2, 2]
+    assert all(sample > 0 for row in rows for sample in row.samples)
+
+
+def test_the_module_is_timed_beside_pytorch() -> None:
+    rows = list(torch_activation.rows(width=8, count=1000, repeats=2, threads=torch.get_num_threads()))
+    assert [len(row.samples) for row in rows] == [2, 2, 2]
     assert all(sample > 0 for row in rows for sample in row.samples)

@@ -50,3 +50,38 @@ def test_digits_keeps_its_accuracy_on_the_hardware(digits: tuple[Path, str]) -> 
 def test_digits_states_an_error_below_that_of_its_parts(digits: tuple[Path, str]) -> None:
     # half an ulp of the input times GELU's steepest slope, 1.13, and less than one ulp of a faithful unit
     assert number(r"max ([\d.]+) ulp", digits[1].split("against float64", 1)[1]) < 0.5 * 1.13 + 1
+
+
+def test_quantised_training_prints_a_row_for_each_activation() -> None:
+    command = [
+        sys.executable,
+        str(EXAMPLES / "quantised_training.py"),
+        "--epochs",
+        "20",
+        "--widths",
+        "8",
+        "6",
+    ]
+    rows = printed(command)
+    assert [row[0] for row in rows] == ["activation", "smelu", "gelu", "swish"]
+    assert rows[0][1:] == ["float32", "8", "bits", "6", "bits"]
+    for row in rows[1:]:
+        by_float, *by_hardware = map(float, row[1:])
+        assert by_float > 0.8
+        assert len(by_hardware) == 2
+        assert all(abs(share - by_float) < 0.03 for share in by_hardware)
+
+
+@pytest.mark.slow
+def test_quantised_training_keeps_its_accuracy() -> None:
+    rows = printed([sys.executable, str(EXAMPLES / "quantised_training.py")])
+    shares = [float(share) for row in rows[1:] for share in row[1:]]
+    assert len(shares) == 3 * 4
+    assert min(shares) > 0.94
+
+
+def printed(command: list[str]) -> list[list[str]]:
+    """The words of each line that a command prints."""
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    return [line.split() for line in done.stdout.splitlines()]

@@ -55,6 +55,7 @@ LEVELS = {
     "hwact.console": 9,
     "hwact.__main__": 9,
     "hwact.torch": 9,
+    "hwact.cocotb": 9,
     "hwact": 9,
 }
 

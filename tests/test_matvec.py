@@ -18,6 +18,7 @@ from hwact.unit import Unit
 from tests.verifying import flip_table_bit
 
 COUNT = 6
+PAGE = (ROOT / "docs" / "verification.md").read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="module")
@@ -61,20 +62,19 @@ def test_a_multiplier_off_by_one_is_seen(unit: Unit, layer: Layer, x: Integers) 
     assert (layer.codes(x, unit) != off.codes(x, unit)).sum() == 1
     found = simulate(Engine(off, unit).verilog(), layer, unit, x, "icarus")
     assert isinstance(found, str)
-    assert re.match(r"engine\.o_data: cycle \d+: word \d+, input .*: expected .*, got .*; exact value", found)
+    assert f"    {found}\n" in PAGE
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("row", [0x05, 0x2D])
-def test_a_flipped_bit_of_the_table_is_seen(unit: Unit, row: int) -> None:
+def test_a_flipped_bit_of_the_table_is_seen(unit: Unit) -> None:
     layer = Layer(np.array([[1, 0]]), np.array([0]), multiplier=1 << 14, shift=14)
     vectors = np.stack([np.arange(-128, 128), np.zeros(256, dtype=np.int64)], axis=1)
     assert np.array_equal(layer.codes(vectors, unit)[:, 0], unit.input_format.codes())
     good = Engine(layer, unit).verilog()
     start = good.index("\n// ")  # of the unit's module
-    found = simulate(good[:start] + flip_table_bit(good[start:], row), layer, unit, vectors, "icarus")
+    found = simulate(good[:start] + flip_table_bit(good[start:], 0x2D), layer, unit, vectors, "icarus")
     assert isinstance(found, str)
-    assert re.match(r"engine\.o_data: cycle \d+: word \d+, input .*: expected .*, got .*; exact value", found)
+    assert f"    {found}\n" in PAGE
 
 
 @pytest.mark.slow

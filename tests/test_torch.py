@@ -6,10 +6,13 @@ from __future__ import annotations
 import copy
 import io
 import pickle
+import re
+import runpy
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -390,6 +393,19 @@ def test_compiled_to_machine_code_all_codes_are_the_same(gelu: Unit) -> None:
     compiled(leaf).backward(torch.ones_like(values))
     assert leaf.grad is not None
     assert torch.equal(leaf.grad, gradient(module, values))
+
+
+def test_the_page_does_what_it_says(tmp_path: Path) -> None:
+    page = Path(__file__).parents[1] / "docs" / "pytorch.md"
+    (block,) = re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+    script = tmp_path / "block.py"
+    script.write_text(block, encoding="utf-8")
+    names = runpy.run_path(str(script))
+    assert type(names["network"][1]) is nn.GELU
+    assert type(names["hardware"][1]) is Activation
+    assert names["scores"].shape == (5, 10)
+    assert torch.equal(names["values"] * 16, names["codes"].float())
+    assert names["codes"].tolist() == [-3, 0, 13]
 
 
 def test_hwact_alone_imports_neither_torch_nor_cocotb() -> None:
