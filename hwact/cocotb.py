@@ -70,7 +70,7 @@ class ActivationScoreboard:
     source : Stream, optional
         What goes in. Without it, the test announces the input codes by :meth:`expect`.
     reset : handle, optional
-        While it is active, or X, nothing is checked, and words under way are forgotten.
+        While it is active, or X, nothing is checked, words under way are forgotten, and counting starts anew.
     reset_level : int
         The level at which it is active.
     lanes : int, optional
@@ -166,6 +166,7 @@ class ActivationScoreboard:
             self._step()
             return
         self._pending.clear()
+        self._announced = 0
         for side in filter(None, (self._source, self._sink)):
             side.forget()
 

@@ -160,7 +160,7 @@ FAULTS = {
     "repeated": r"cycle 3: word 1, input 0x50 .* got 0x40 ",
     "repeated at the end": r"cycle 3: no word must come out after all 1 that went in, not 0x40 \(code 64",
     "reordered": r"cycle 3: word 0, input 0x40 .* got 0x50 ",
-    "nothing pending": r"cycle 3: no word must come out after all 1 that went in, not 0x40 ",
+    "nothing pending": r"cycle 3: no word must come out after all 0 that went in, not 0x40 ",
     "changed while stalled": r"cycle 3: a stalled o_data must hold 0b01000000, not change to 01000001",
     "withdrawn while stalled": r"cycle 3: a stalled o_data must hold 0b01000000, not change to o_valid = 0",
     "input changed while stalled": r"a stalled i_data must hold 0b01010000, not change to 01010001",
