@@ -25,9 +25,10 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 import hwact  # noqa: E402
-from examples.matvec.engine import Engine, Integers, Layer  # noqa: E402
+from examples.matvec.engine import PORTS, Engine, Integers, Layer  # noqa: E402
 from hwact.tools import find_simulator, tail  # noqa: E402
 from hwact.unit import Unit  # noqa: E402
+from hwact.verify.builds import Source, Store, build  # noqa: E402
 from hwact.verify.process import run_job, work_folder  # noqa: E402
 
 PIXELS = 16  # a pixel of 1.0 as an input code
@@ -42,20 +43,20 @@ def simulate(verilog: str, layer: Layer, unit: Unit, x: Integers, simulator: str
         folder = Path(name)
         np.savez(folder / "layer.npz", x=x, **asdict(layer))
         (folder / "unit.json").write_text(json.dumps(unit.manifest()), encoding="utf-8")
-        (folder / "engine.v").write_text(verilog, encoding="utf-8")
-        common = {"hdl_toplevel": "engine", "build_dir": str(work / "build")}
-        options = ["-Wno-fatal"] if tool.name == "verilator" else []
-        sources = {"sources": [str(folder / "engine.v")], "timescale": ["1ns", "1ps"], "build_args": options}
-        if run_job(tool, work, "build", common | sources, 300):
-            return tail(work / "build.out")
-        results = {
+        outward = ("i_ready", "o_data", "o_valid")
+        ports = {port: "output" if port in outward else "input" for port in PORTS}
+        source = Source(verilog=verilog.encode(), suffix=".v", top="engine", ports=ports, waves=False)
+        built, _ = build(tool, source, Store(None), work)
+        arguments = {
+            "hdl_toplevel": "engine",
+            "build_dir": str(built),
             "test_module": "examples.matvec.bench",
             "hdl_toplevel_lang": "verilog",
             "test_dir": str(work),
             "results_xml": str(work / "results.xml"),
         }
         search = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
-        run_job(tool, work, "test", common | results, 300, {"MATVEC": name, "PYTHONPATH": search})
+        run_job(tool, work, "test", arguments, 300, {"MATVEC": name, "PYTHONPATH": search})
         if not (work / "results.xml").is_file():
             return tail(work / "test.out")
         cases = list(ElementTree.parse(work / "results.xml").getroot().iter("testcase"))
