@@ -76,6 +76,7 @@ class UnitComponent(Component):
         self.schedule = schedule
         self.input_format, self.output_format, self.lanes = input_format, output_format, lanes
         self.tables: dict[str, Table] = {}
+        self.kept: list[str] = []
         super().__init__(self._signature())
 
     @classmethod
@@ -104,6 +105,7 @@ class UnitComponent(Component):
             prefix = f"lane{lane}_" if self.lanes > 1 else ""
             pipeline = Pipeline(m, self.schedule, code, enable, prefix)
             self.tables |= pipeline.tables
+            self.kept += pipeline.kept
             y = pipeline.schedule.datapath.y
             result = resized(pipeline.y, y.signed, self.output_format.width)
             results.append(resized(result, self.output_format.signed, self.lane_bits(self.output_format)))

@@ -43,11 +43,14 @@ class Node:
         Inclusive range that holds every value the node can take.
     name : str
         Name of the signal in the RTL; empty for a name made from the operation.
+    kept : bool
+        Whether synthesis is asked to leave the signal as it is.
     """
 
     low: int
     high: int
     name: str = ""
+    kept: bool = False
 
     def __post_init__(self) -> None:
         if self.low > self.high:
@@ -74,6 +77,13 @@ class Node:
     def named(self, name: str) -> Self:
         """The same operation under a signal name."""
         return dataclasses.replace(self, name=name)
+
+    def keep(self) -> Self:
+        """The same operation, whose signal synthesis is asked to leave as it is.
+
+        Else Yosys makes one adder tree of a chain of sums, which is faster but takes twice the area.
+        """
+        return dataclasses.replace(self, kept=True)
 
     def __add__(self, other: Node | int) -> Node:
         other = as_node(other)

@@ -54,11 +54,14 @@ class Pipeline:
         The output code, ``schedule.latency`` ranks after its input.
     tables : dict of str to Table
         The read-only tables, by the names of their signals.
+    kept : list of str
+        Names of the signals that synthesis is asked to leave as they are.
     """
 
     def __init__(self, m: Module, schedule: Schedule, x: Value, enable: Value, prefix: str = "") -> None:
         self.schedule = schedule
         self.tables: dict[str, Table] = {}
+        self.kept: list[str] = []
         self._x, self._enable, self._prefix = x, enable, prefix
         self._names = signal_names(schedule.datapath)
         self._values: dict[tuple[g.Node, int], Value] = {}
@@ -77,11 +80,13 @@ class Pipeline:
             self._values[node, stage] = self._x
             return
         value = self._expression(m, node, stage)
-        if isinstance(node, g.Lookup) or (isinstance(node, g.WIRING) and not node.name):
+        if isinstance(node, g.Lookup) or (isinstance(node, g.WIRING) and not (node.name or node.kept)):
             self._values[node, stage] = value
             return
         signal = Signal(node.width, name=self._name(node))
         m.d.comb += signal.eq(value)
+        if node.kept:
+            self.kept.append(signal.name)
         self._values[node, stage] = signal
 
     def _at(self, m: Module, node: g.Node, stage: int) -> Value:

@@ -8,7 +8,7 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from amaranth.back import rtlil
@@ -30,7 +30,13 @@ _DECLARATION = re.compile(
 )
 
 
-def convert(component: Component, name: str, ports: Mapping[str, str], tables: Mapping[str, Table]) -> str:
+def convert(
+    component: Component,
+    name: str,
+    ports: Mapping[str, str],
+    tables: Mapping[str, Table],
+    kept: Sequence[str] = (),
+) -> str:
     """The Verilog of a component, as one flat module.
 
     Parameters
@@ -43,6 +49,8 @@ def convert(component: Component, name: str, ports: Mapping[str, str], tables: M
     tables : mapping of str to Table
         Read-only tables by signal name; filled while the component is elaborated. They become
         ``case`` statements: Yosys would write ``initial`` blocks, which synthesis for silicon ignores.
+    kept : sequence of str
+        Signals that get the attribute ``keep``; filled likewise.
     """
     rtl = rtlil.convert(component, name=name, emit_src=False)
     with tempfile.TemporaryDirectory() as folder:
@@ -55,10 +63,10 @@ def convert(component: Component, name: str, ports: Mapping[str, str], tables: M
         if run.returncode:
             raise ToolError(f"Yosys must accept hwact's own circuit, not fail: {run.stderr[-500:]}")
         text = result.read_text()
-    return _finished(text, tables)
+    return _finished(text, tables, kept)
 
 
-def _finished(text: str, tables: Mapping[str, Table]) -> str:
+def _finished(text: str, tables: Mapping[str, Table], kept: Sequence[str]) -> str:
     """Drop the tool's version line and its double declarations, put the tables in, add waivers."""
     text = re.sub(r"\A/\*.*?\*/\s*", "", text, flags=re.DOTALL)
     text = re.sub(r"^(  (?:in|out)put (.*);\n)  wire \2;\n", r"\1", text, flags=re.MULTILINE)
@@ -68,7 +76,15 @@ def _finished(text: str, tables: Mapping[str, Table]) -> str:
     for signal, words in tables.items():
         text = _with_table(text, signal, words)
     used = _used_bits(text)
-    return _DECLARATION.sub(lambda found: _waived(found, used), text)
+    text = _DECLARATION.sub(lambda found: _waived(found, used), text)
+    return _with_kept(text, kept)
+
+
+def _with_kept(text: str, kept: Sequence[str]) -> str:
+    """Mark wires that synthesis is asked to leave as they are; one that a pass removed is not missed."""
+    for signal in kept:
+        text = re.sub(rf"^  (wire (?:\[\d+:0\] )?{signal};)$", r"  (* keep *) \1", text, flags=re.MULTILINE)
+    return text
 
 
 def _replicated(found: re.Match[str]) -> str:
