@@ -1,0 +1,201 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Polynomial segments without multipliers: rows of digits, each truncated by itself, and one sum.
+
+The high bits of the input select a segment, the low bits, centred, are the offset v in it::
+
+    y = (c0[segment] + rows of c1[segment] * v + rows of c2[segment] * q) >> guard_bits
+
+``q`` is a small table of v squared. There is no comparator: where the function is flat or linear the
+coefficients are constant, and logic optimisation swallows them. An odd function keeps the tables of
+one side: for the one's complement of a code the slope is the same, and constant and curve change sign.
+"""
+
+from __future__ import annotations
+
+import bisect
+import dataclasses
+import itertools
+from collections.abc import Iterator
+from fractions import Fraction
+
+import numpy as np
+
+from hwact.architectures.digits import rows_by_booth, rows_by_number
+from hwact.architectures.problem import InfeasibleError, Parameters, UnitSpec
+from hwact.architectures.row_fit import Coefficients, Shape, centre, fitted, plausible
+from hwact.datapath import Datapath, Node
+from hwact.datapath.evaluate import evaluate
+from hwact.datapath.graph import Input, as_node
+from hwact.formats import Codes, Overflow
+
+NAME = "rows"
+
+MIN_INPUT_WIDTH, MAX_INPUT_WIDTH = 7, 18  # below, a table is smaller
+MAX_OUTPUT_WIDTH = 20
+MAX_SEGMENT_BITS = 9  # of the address
+MAX_GUARD_BITS = 4
+DIGITS = ("slope", "booth")
+LENGTHS = 3
+_SQUARES = ((4, 4), (5, 4), (6, 4), (6, 5), (7, 6))
+_FINEST_CURVE = 4
+
+
+def candidates(spec: UnitSpec) -> Iterator[Parameters]:
+    """For every folding, degree and choice of digits, the longest feasible segments and the next."""
+    if not (MIN_INPUT_WIDTH <= spec.input_format.width <= MAX_INPUT_WIDTH):
+        return
+    if spec.output_format.width > MAX_OUTPUT_WIDTH:
+        return
+    for folding, degree, digits in itertools.product(_foldings(spec), (1, 2), DIGITS):
+        shapes: list[Shape] = []
+        for saturate in _saturations(spec):
+            shapes = shapes or _longest(spec, Shape(folding, saturate, degree, digits, 0, MAX_GUARD_BITS))
+        yield from map(vars, shapes)
+
+
+def _foldings(spec: UnitSpec) -> list[str]:
+    symmetry = spec.function.symmetry
+    if spec.overflow is Overflow.WRAP or symmetry is None or not spec.input_format.signed:
+        return ["plain"]
+    middle = symmetry.offset * Fraction(2) ** spec.output_format.frac_bits
+    fits = middle.denominator == 1 and middle.numerator.bit_count() < 2 and middle >= 0
+    return ["odd", "plain"] if fits and symmetry.sign < 0 and not symmetry.slope else ["plain"]
+
+
+def _saturations(spec: UnitSpec) -> list[int]:
+    """Without saturation first; with it where the function leaves the format."""
+    low, high = spec.allowed
+    loose = spec.unclamped()
+    return [0, 1] if (loose[0] != low).any() or (loose[1] != high).any() else [0]
+
+
+def _longest(spec: UnitSpec, shape: Shape) -> list[Shape]:
+    """The cheapest shapes of the greatest feasible segment lengths."""
+    width = spec.input_format.width - (shape.folding == "odd")
+    lengths = range(max(shape.degree, width - MAX_SEGMENT_BITS), width)
+    roomy = [_roomy(dataclasses.replace(shape, segment_bits=length)) for length in lengths]
+    feasible = bisect.bisect_left(roomy, True, key=lambda most: not plausible(spec, most))
+    found = (_cheapest(spec, most) for most in reversed(roomy[:feasible]))
+    return list(itertools.islice(filter(None, found), LENGTHS))
+
+
+def _roomy(shape: Shape) -> Shape:
+    """With the most bits in every place."""
+    length = shape.segment_bits
+    shape = dataclasses.replace(shape, slope_bits=length)
+    if shape.degree < 2:
+        return shape
+    address, bits = _SQUARES[-1]
+    return dataclasses.replace(
+        shape, curve_bits=_FINEST_CURVE, square_address=min(length, address), square_bits=bits
+    )
+
+
+def _cheapest(spec: UnitSpec, shape: Shape) -> Shape | None:
+    """The fewest bits in every place, one place after the other; none where the most do not suffice."""
+    path = [shape]
+    for field in ("guard_bits", "square_bits", "slope_bits", "curve_bits"):
+        choices = _fewer(path[-1], field)
+        path.append(choices[bisect.bisect_left(choices[:-1], True, key=lambda s: plausible(spec, s))])
+    return next((shape for shape in reversed(path) if fitted(spec, shape) is not None), None)
+
+
+def _fewer(shape: Shape, field: str) -> list[Shape]:
+    """The shapes with fewer bits in one place, fewest first, and the shape itself."""
+    if field == "square_bits" and shape.degree == 2:
+        squares = [(min(shape.segment_bits, a), b) for a, b in _SQUARES]
+        return [dataclasses.replace(shape, square_address=a, square_bits=b) for a, b in squares]
+    most = getattr(shape, field)
+    return [Shape(**(vars(shape) | {field: bits})) for bits in range(most + 1)]
+
+
+def build(spec: UnitSpec, parameters: Parameters) -> Datapath:
+    """A datapath of polynomial segments.
+
+    Parameters
+    ----------
+    parameters
+        The fields of :class:`Shape`.
+    """
+    shape = Shape(**parameters)  # type: ignore[arg-type]
+    coefficients = fitted(spec, shape)
+    if coefficients is None:
+        raise InfeasibleError(
+            f"polynomial segments must be {spec.accuracy} on all codes, not so with {dict(parameters)!r}; "
+            "choose shorter segments or more guard bits"
+        )
+    x = spec.input()
+    return spec.finish(x, _Builder(spec, shape, coefficients, x).result() >> shape.guard_bits)
+
+
+class _Builder:
+    """Makes the graph of one design."""
+
+    def __init__(self, spec: UnitSpec, shape: Shape, coefficients: Coefficients, x: Input) -> None:
+        self.spec, self.shape, self.coefficients, self.x = spec, shape, coefficients, x
+        self.negative = x.less_than(0)
+        self.v, self.segment = self._offset(), self._segment()
+
+    def _offset(self) -> Node:
+        length = self.shape.segment_bits
+        top = ~self.x.bits(length - 1, 1).bits(0, 1, signed=True)
+        v = top.concat(self.x.bits(0, length - 1), length - 1) if length > 1 else top
+        return v.named("v")
+
+    def _segment(self) -> Node:
+        """The segment's number: from 0 on for an odd function, else the bits as they are."""
+        length = self.shape.segment_bits
+        if self.shape.folding == "odd":
+            high = self.x >> length
+            return self.negative.select(~high, high).known(0, high.high).named("segment")
+        return self.x.bits(length, self.spec.input_format.width - length).named("segment")
+
+    def _table(self, values: Codes) -> Node:
+        if self.shape.folding == "plain" and self.spec.input_format.signed:
+            values = np.roll(values, values.size // 2)
+        return self.segment.lookup(tuple(values.tolist()))
+
+    def _mirrored(self, node: Node) -> Node:
+        """The one's complement for negative inputs of an odd function."""
+        return self.negative.select(~node, node) if self.shape.folding == "odd" else node
+
+    def result(self) -> Node:
+        """The sum, with its guard bits: the narrowest rows first, the constant last."""
+        rows = [*sorted(self._curve() + self._line(), key=lambda row: row.width), self._constant()]
+        total, values = rows[0], self._values(rows[0])
+        carries = self.coefficients.carries
+        for row in rows[1:]:
+            carry, carries = min(carries, 1), max(carries - 1, 0)
+            values = values + self._values(row) + carry
+            total = total - ~row if carry else total + row
+            total = total.known(int(values.min()), int(values.max())).named("sum").keep()
+        return total + carries if carries else total
+
+    def _values(self, node: Node) -> Codes:
+        return evaluate(Datapath(self.x, node), self.spec.input_format.codes())
+
+    def _constant(self) -> Node:
+        constant = self._table(self.coefficients.c0).named("c0")
+        mirror = centre(self.spec, self.shape.guard_bits) if self.shape.folding == "odd" else 0
+        if not mirror:
+            return self._mirrored(constant)
+        inverted = (~constant).bits(0, mirror.bit_length() - 1)
+        return self.negative.select(inverted, constant)
+
+    def _line(self) -> list[Node]:
+        shape, c1 = self.shape, self.coefficients.c1
+        if not c1.any():
+            return []
+        if shape.digits == "slope":
+            return rows_by_number(lambda d: self._table(d).named("slope"), c1, self.v, shape.slope_bits)
+        return rows_by_booth(self.v, shape.segment_bits, self._table(c1).named("c1"), shape.slope_bits)
+
+    def _curve(self) -> list[Node]:
+        shape, c2 = self.shape, self.coefficients.c2
+        if not c2.any():
+            return []
+        top = self.v >> (shape.segment_bits - shape.square_address)
+        distance = top.less_than(0).select(~top, top).known(0, top.high)
+        square = as_node(distance).lookup(tuple(shape.squares().tolist())).named("square")
+        rows = rows_by_number(lambda d: self._table(d).named("curve"), c2, square, shape.curve_bits)
+        return [self._mirrored(row) for row in rows]
