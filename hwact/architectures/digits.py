@@ -30,7 +30,7 @@ def truncated(digit: Codes, a: Codes, shift: int) -> Codes:
 
 def minimal_digits(numbers: Codes) -> list[Codes]:
     """Digits -1, 0, 1, 2 of all numbers, lowest first, as many as the largest number needs."""
-    digits = []
+    digits: list[Codes] = []
     while numbers.any() or not digits:
         low = numbers & 3
         digit = np.where(low == 3, -1, low)
@@ -50,17 +50,22 @@ def booth_digits(numbers: Codes, width: int) -> list[Codes]:
     return digits
 
 
+def _sum(rows: list[Codes]) -> Codes:
+    total: Codes = np.sum(rows, axis=0)
+    return total
+
+
 def sum_by_number(numbers: Codes, a: Codes, shift: int) -> Codes:
     """The sum of the rows in which digits of the numbers select a."""
     digits = minimal_digits(numbers)
-    return np.sum([truncated(d, a, shift - 2 * i) for i, d in enumerate(digits)], axis=0)
+    return _sum([truncated(d, a, shift - 2 * i) for i, d in enumerate(digits)])
 
 
 def sum_by_booth(numbers: Codes, a: Codes, width: int, shift: int) -> Codes:
     """The sum of the rows in which Booth's digits of the numbers, ``width`` bits each, select a."""
     shift += width & 1
     digits = booth_digits(numbers, width)
-    return np.sum([truncated(d, a, shift - 2 * i) for i, d in enumerate(digits)], axis=0)
+    return _sum([truncated(d, a, shift - 2 * i) for i, d in enumerate(digits)])
 
 
 def rows_by_number(lookup: Callable[[Codes], Node], numbers: Codes, a: Node, shift: int) -> list[Node]:

@@ -198,16 +198,17 @@ class _Fit:
         self.low = np.full((choices, segments), _NEVER)
         self.high = np.full((choices, segments), -_NEVER)
         self.c1, self.c2 = np.zeros_like(self.low), np.zeros_like(self.low)
+        self.score = np.full_like(self.low, -2 * _NEVER)
 
     def best(self) -> Coefficients | None:
         """The coefficients and the number of carries that leave the narrowest segment most room."""
-        lines = [(c1, self._line(c1)) for c1 in self._slopes()]
+        lines = [(c1, self._line(c1), _weight(c1)) for c1 in self._slopes()]
         curves = list(self._curves())
         rows = self._rows(np.concatenate(curves))
         for c2 in curves:
-            curve = self._curve(c2)
-            for c1, line in lines:
-                self._offer(c1, c2, line, curve, rows)
+            curve, weight = self._curve(c2), _weight(c2)
+            for c1, line, weight1 in lines:
+                self._offer((c1, c2), line, curve, rows, weight + weight1)
         k = int((self.high - self.low).min(axis=1).argmax())
         if (self.high[k] < self.low[k]).any():
             return None
@@ -216,7 +217,8 @@ class _Fit:
     def _settled(self, c1: Codes, c2: Codes) -> Coefficients | None:
         """The constants and carries for chosen coefficients: rows that none of them uses are gone."""
         self.low, self.high = np.full_like(self.low, _NEVER), np.full_like(self.high, -_NEVER)
-        self._offer(c1, c2, self._line(c1), self._curve(c2), self._rows(c2))
+        self.score = np.full_like(self.low, -2 * _NEVER)
+        self._offer((c1, c2), self._line(c1), self._curve(c2), self._rows(c2), np.zeros_like(c1))
         room = (self.high - self.low).min(axis=1)
         k = int(room.argmax())
         return Coefficients(roundest(self.low[k], self.high[k]), c1, c2, k) if room[k] >= 0 else None
@@ -224,7 +226,10 @@ class _Fit:
     def _rows(self, c2: Codes) -> int:
         return sum(bool(digit.any()) for digit in minimal_digits(c2)) if self.shape.degree == 2 else 0
 
-    def _offer(self, c1: Codes, c2: Codes, line: Codes, curve: Codes, rows: int) -> None:
+    def _offer(
+        self, chosen: tuple[Codes, Codes], line: Codes, curve: Codes, rows: int, weight: Codes
+    ) -> None:
+        """Keep coefficients where they fit with fewer digits, or as many and more room."""
         low, high = self._room(self.goal.low, self.goal.high, line + curve)
         low, high = low - self.carries, high - self.carries
         if self.goal.mirrored:  # there ~c0 and the rows ~r of the curve are added
@@ -233,9 +238,11 @@ class _Fit:
             high = np.minimum(high, self.mirror - bottom + self.carries)
             if self.mirror >= 0:  # inverting keeps to the bits of the centre
                 low, high = np.maximum(low, 0), np.minimum(high, self.mirror)
-        better = high - low > self.high - self.low
+        score = high - low - np.where(high < low, _NEVER, weight << 30)
+        better = score > self.score
+        self.score = np.where(better, score, self.score)
         self.low, self.high = np.where(better, low, self.low), np.where(better, high, self.high)
-        self.c1, self.c2 = np.where(better, c1, self.c1), np.where(better, c2, self.c2)
+        self.c1, self.c2 = (np.where(better, *pair) for pair in zip(chosen, (self.c1, self.c2), strict=True))
 
     @staticmethod
     def _room(low: Codes, high: Codes, rest: Codes) -> tuple[Codes, Codes]:
@@ -270,6 +277,12 @@ class _Fit:
         v = self.shape.offsets()
         ideal = _projection(self.goal.relative, 2 * v + 1, v, self.shape.slope_bits)
         yield from (ideal + step for step in _STEPS)
+
+
+def _weight(numbers: Codes) -> Codes:
+    """How many digits of every number are not 0."""
+    weight: Codes = np.sum([digit != 0 for digit in minimal_digits(numbers)], axis=0)
+    return weight
 
 
 def _projection(values: Codes, basis: Codes, unit: Codes, fraction_bits: int) -> Codes:
