@@ -168,7 +168,8 @@ class _Builder:
             carry, carries = min(carries, 1), max(carries - 1, 0)
             values = values + self._values(row) + carry
             total = total - ~row if carry else total + row
-            total = total.known(int(values.min()), int(values.max())).named("sum").keep()
+            low, high = int(values.min()), int(values.max())
+            total = dataclasses.replace(total, low=low, high=high, name="sum", kept=True)
         return total + carries if carries else total
 
     def _values(self, node: Node) -> Codes:
