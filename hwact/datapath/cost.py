@@ -63,7 +63,35 @@ def target(name: str) -> Target:
 
 def area(datapath: g.Datapath, hardware: Target) -> float:
     """Estimated look-up tables of the whole graph, without pipeline registers."""
-    return sum(node_area(node, hardware) for node in datapath.nodes)
+    nodes = datapath.nodes
+    absorbed = {id(select) for node in nodes for select in _absorbed(node, hardware)}
+    return sum(node_area(node, hardware) for node in nodes if id(node) not in absorbed)
+
+
+def _absorbed(node: g.Node, hardware: Target) -> list[g.Select]:
+    """The selections that an adder's look-up tables take in, beside its first operand."""
+    if not isinstance(node, g.Add | g.Subtract) or not node.kept:
+        return []
+    selects: list[g.Select] = []
+    inputs: set[tuple[int, int]] = set()
+    stack = [(node.b, 0)]
+    while stack:
+        operand, shift = stack.pop()
+        match operand:
+            case g.Select():
+                selects.append(operand)
+                inputs.add((id(operand.condition), 0))
+                stack += [(operand.if_one, shift), (operand.if_zero, shift)]
+            case g.Invert() | g.Known():
+                stack.append((operand.a, shift))
+            case g.ShiftLeft() | g.ShiftRight():
+                amount = operand.amount if isinstance(operand, g.ShiftLeft) else -operand.amount
+                stack.append((operand.a, shift + amount))
+            case g.Constant():
+                pass
+            case _:
+                inputs.add((id(operand), shift))
+    return selects if len(inputs) < hardware.lut_inputs else []
 
 
 def node_area(node: g.Node, hardware: Target) -> float:
@@ -139,7 +167,15 @@ def _compare_area(node: g.Compare, hardware: Target) -> float:
 
 
 def _table_area(node: g.Lookup, hardware: Target) -> float:
-    return _minterm_luts(node.table, hardware.lut_inputs)
+    area, large = _minterm_luts(node.table, hardware.lut_inputs), len(node.table) > 2 * 64
+    return area * 1.45 if large and hardware.lut_inputs == 6 and _computed(node.address) else area
+
+
+def _computed(node: g.Node) -> bool:
+    """Whether logic lies before a node: synthesis then spreads a table over the inputs of that logic."""
+    while isinstance(node, g.WIRING) and node.operands:
+        node = node.operands[0]
+    return not isinstance(node, g.Input)
 
 
 @lru_cache(maxsize=4096)
@@ -152,7 +188,8 @@ def _minterm_luts(table: tuple[int, ...], lut_inputs: int) -> float:
     for bit in range(int(max(entries.max(), ~entries.min())).bit_length() + 1):
         leaves = np.unique(np.packbits((entries >> bit & 1).astype(np.bool_), bitorder="little").view(word))
         functions = np.unique(np.where(leaves & 1, ~leaves, leaves))  # a complement is free
-        total += np.count_nonzero(functions) + (leaves.size - 1) * (1 if lut_inputs == 4 else 0.5)
+        leaf, join = (1, 1) if lut_inputs == 4 or leaves.size == 1 else (1.5, 0.3)  # as Yosys finds them
+        total += np.count_nonzero(functions) * leaf + (leaves.size - 1) * join
     return total
 
 
