@@ -50,7 +50,13 @@ def candidates(spec: UnitSpec) -> Iterator[Parameters]:
         shapes: list[Shape] = []
         for saturate in _saturations(spec):
             shapes = shapes or _longest(spec, Shape(folding, saturate, degree, digits, 0, MAX_GUARD_BITS))
-        yield from map(vars, shapes)
+        yield from (vars(shape) for shape in shapes if degree == 1 or _curved(spec, shape))
+
+
+def _curved(spec: UnitSpec, shape: Shape) -> bool:
+    """Whether a curve was of any use."""
+    coefficients = fitted(spec, shape)
+    return coefficients is not None and bool(coefficients.c2.any())
 
 
 def _foldings(spec: UnitSpec) -> list[str]:

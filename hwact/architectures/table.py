@@ -1,14 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A table of correctly rounded values, direct or folded by symmetry and base."""
+"""A table of output codes, direct or folded by symmetry and base.
+
+Where the accuracy leaves a choice, codes far apart share one value: the longer the runs of one value
+between round addresses, the smaller the logic.
+"""
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterator
 
+import numpy as np
+
 from hwact.architectures.folding import Folding, Region, foldings, roundest
-from hwact.architectures.problem import Accuracy, InfeasibleError, Parameters, UnitSpec
+from hwact.architectures.problem import InfeasibleError, Parameters, UnitSpec
 from hwact.datapath import Datapath
+from hwact.formats import Codes
 
 NAME = "table"
 
@@ -18,7 +24,7 @@ MAX_ADDRESS_BITS = 16
 def candidates(spec: UnitSpec) -> Iterator[Parameters]:
     """The foldings with which a table is possible; none where it would be absurdly large."""
     if spec.input_format.width <= MAX_ADDRESS_BITS:
-        for folding in foldings(_correct(spec), max(0, -spec.frac_shift)):
+        for folding in foldings(spec, max(0, -spec.frac_shift)):
             yield {"folding": folding.kind}
 
 
@@ -30,23 +36,36 @@ def build(spec: UnitSpec, parameters: Parameters) -> Datapath:
     parameters
         ``folding``: a kind of :mod:`hwact.architectures.folding`.
     """
-    correct = _correct(spec)
-    region = Region.of(
-        Folding(correct, str(parameters["folding"]), _guard_bits(correct, str(parameters["folding"])))
-    )
+    kind = str(parameters["folding"])
+    region = Region.of(Folding(spec, kind, _guard_bits(spec, kind)))
     if (region.low > region.high).any():
         raise InfeasibleError(
-            f"the function must fold exactly, not by {parameters['folding']!r}; choose plain"
+            f"codes that fold together must have a value in common, not by {kind!r}; choose plain"
         )
-    values = tuple(roundest(region.low, region.high).tolist())
+    values = tuple(fewest_steps(region.low, region.high).tolist())
     x, y = region.build(lambda address: address.lookup(values).named("value"))
-    return correct.finish(x, y)
+    return spec.finish(x, y)
+
+
+def fewest_steps(low: Codes, high: Codes) -> Codes:
+    """Values within bounds, constant over the largest aligned blocks of addresses that permit it.
+
+    Parameters
+    ----------
+    low, high : int64 arrays, shape (2**bits,)
+        Inclusive bounds, none of them empty.
+    """
+    values, settled = np.zeros_like(low), np.zeros(low.shape, np.bool_)
+    size = low.size
+    while not settled.all():
+        bottom, top = low.reshape(-1, size).max(axis=1), high.reshape(-1, size).min(axis=1)
+        fits = np.repeat(bottom <= top, size) & ~settled
+        values = np.where(fits, np.repeat(roundest(bottom, np.maximum(bottom, top)), size), values)
+        settled |= fits
+        size //= 2
+    return values
 
 
 def _guard_bits(spec: UnitSpec, kind: str) -> int:
     """As few as make the base exact."""
     return 0 if kind == "plain" else max(0, -spec.frac_shift)
-
-
-def _correct(spec: UnitSpec) -> UnitSpec:
-    return dataclasses.replace(spec, accuracy=Accuracy("correct"))

@@ -10,8 +10,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from math import ceil, log2
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from hwact.datapath import graph as g
 from hwact.errors import ArgumentError
@@ -32,6 +34,8 @@ class Target:
         Delay of one level of logic with its routing, and of one bit of carry chain; ps.
     stage_delay : int
         Logic between two registers when no latency is asked for; ps.
+    folded_table : float
+        What a large table costs behind logic, in units of what it costs behind wires.
     """
 
     name: str
@@ -39,6 +43,7 @@ class Target:
     lut_delay: int
     carry_delay: int
     stage_delay: int
+    folded_table: float
 
 
 # Orders of magnitude from the vendors' data sheets at the slowest speed grade, routing included; for standard
@@ -46,10 +51,12 @@ class Target:
 TARGETS = {
     target.name: target
     for target in (
-        Target(name="xc7", lut_inputs=6, lut_delay=650, carry_delay=30, stage_delay=4000),
-        Target(name="ecp5", lut_inputs=4, lut_delay=850, carry_delay=45, stage_delay=5000),
-        Target(name="ice40", lut_inputs=4, lut_delay=1200, carry_delay=130, stage_delay=8000),
-        Target(name="asic", lut_inputs=4, lut_delay=300, carry_delay=80, stage_delay=5000),
+        Target(name="xc7", lut_inputs=6, lut_delay=650, carry_delay=30, stage_delay=4000, folded_table=1.45),
+        Target(name="ecp5", lut_inputs=4, lut_delay=850, carry_delay=45, stage_delay=5000, folded_table=1.9),
+        Target(
+            name="ice40", lut_inputs=4, lut_delay=1200, carry_delay=130, stage_delay=8000, folded_table=1.3
+        ),
+        Target(name="asic", lut_inputs=4, lut_delay=300, carry_delay=80, stage_delay=5000, folded_table=1.2),
     )
 }
 
@@ -143,12 +150,12 @@ def _variable(node: g.Node) -> list[g.Node]:
     return [operand for operand in node.operands if not isinstance(operand, g.Constant)]
 
 
-def _multiplier_area(node: g.Multiply, _: Target) -> float:
+def _multiplier_area(node: g.Multiply, hardware: Target) -> float:
     variable = _variable(node)
     if len(variable) < 2:
         constant = node.a if isinstance(node.a, g.Constant) else node.b
         return _signed_digits(constant.low) * node.width
-    return 1.9 * variable[0].width * variable[1].width
+    return (1.9 if hardware.lut_inputs == 6 else 2.5) * variable[0].width * variable[1].width
 
 
 def _signed_digits(constant: int) -> int:
@@ -167,8 +174,14 @@ def _compare_area(node: g.Compare, hardware: Target) -> float:
 
 
 def _table_area(node: g.Lookup, hardware: Target) -> float:
-    area, large = _minterm_luts(node.table, hardware.lut_inputs), len(node.table) > 2 * 64
-    return area * 1.45 if large and hardware.lut_inputs == 6 and _computed(node.address) else area
+    area, large = (
+        _minterm_luts(node.table, hardware.lut_inputs),
+        len(node.table) > _LARGE[hardware.lut_inputs],
+    )
+    return area * hardware.folded_table if large and _computed(node.address) else area
+
+
+_LARGE = {4: 64, 6: 128}  # entries, by inputs of a look-up table
 
 
 def _computed(node: g.Node) -> bool:
@@ -186,11 +199,25 @@ def _minterm_luts(table: tuple[int, ...], lut_inputs: int) -> float:
     word = np.dtype(f"u{(1 << lut_inputs) // 8}")
     total = 0.0
     for bit in range(int(max(entries.max(), ~entries.min())).bit_length() + 1):
-        leaves = np.unique(np.packbits((entries >> bit & 1).astype(np.bool_), bitorder="little").view(word))
+        leaves = np.packbits((entries >> bit & 1).astype(np.bool_), bitorder="little").view(word)
         functions = np.unique(np.where(leaves & 1, ~leaves, leaves))  # a complement is free
-        leaf, join = (1, 1) if lut_inputs == 4 or leaves.size == 1 else (1.5, 0.3)  # as Yosys finds them
-        total += np.count_nonzero(functions) * leaf + (leaves.size - 1) * join
+        leaf, join = (1, 1) if lut_inputs == 4 or functions.size == 1 else (1.5, 0.3)  # as Yosys finds them
+        total += np.count_nonzero(functions) * leaf + _multiplexers(leaves) * join
     return total
+
+
+def _multiplexers(blocks: npt.NDArray[np.unsignedinteger[Any]]) -> float:
+    """Distinct pairs of different blocks in the binary tree above the leaves; half, where one is constant."""
+    constant, numbers = np.unique(blocks, return_inverse=True)
+    constant = (constant == 0) | (constant == np.iinfo(blocks.dtype).max)
+    count = 0.0
+    while numbers.size > 1:
+        pairs, numbers = np.unique(numbers.reshape(-1, 2), axis=0, return_inverse=True)
+        differ = pairs[:, 0] != pairs[:, 1]
+        count += float((differ * (1 - 0.5 * constant[pairs].any(axis=1))).sum())
+        constant = constant[pairs[:, 0]] & ~differ
+        numbers = numbers.reshape(-1)
+    return count
 
 
 def _table_delay(node: g.Lookup, hardware: Target) -> int:
