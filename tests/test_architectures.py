@@ -60,7 +60,7 @@ def test_sixteen_bits_are_faithful(name: str) -> None:
     assert unit.accuracy.codes_checked == codes.size == 65_536
 
 
-@pytest.mark.parametrize("architecture", ["table", "piecewise"])
+@pytest.mark.parametrize("architecture", ["table", "piecewise", "rows"])
 def test_architectures_can_be_asked_for(architecture: str) -> None:
     assert hwact.build("gelu", width=8, architecture=architecture).design.architecture == architecture
 

@@ -249,7 +249,7 @@ class _Fit:
         return (low - rest).max(axis=1), (high - rest).min(axis=1)
 
     def _line(self, c1: Codes) -> Codes:
-        if not self.shape.degree:
+        if not c1.any():  # the hardware has no rows then, not even inverted ones
             return np.zeros_like(self.v)
         if self.shape.digits == "slope":
             return sum_by_number(c1[:, None], self.v, self.shape.slope_bits)
@@ -271,9 +271,6 @@ class _Fit:
 
     def _slopes(self) -> Iterator[Codes]:
         """Neighbours of the least squares fit's slope; the curve is symmetric and does not bend it."""
-        if not self.shape.degree:
-            yield np.zeros(self.goal.low.shape[0], np.int64)
-            return
         v = self.shape.offsets()
         ideal = _projection(self.goal.relative, 2 * v + 1, v, self.shape.slope_bits)
         yield from (ideal + step for step in _STEPS)
