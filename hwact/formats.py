@@ -263,7 +263,9 @@ def round_shift(code: IntOrCodes, shift: int, rounding: Rounding) -> IntOrCodes:
 
 
 def _round_floats(scaled: npt.NDArray[np.float64], rounding: Rounding) -> Codes:
-    """Round floats below 2**62 to int64; floor and remainder of a float are exact."""
+    """Round floats below 2**62 to int64; floor and remainder of a float that is not negative are exact."""
+    if rounding is Rounding.HALF_AWAY:
+        return np.sign(scaled).astype(np.int64) * _round_floats(np.abs(scaled), Rounding.HALF_UP)
     floor = np.floor(scaled)
     rest, code = scaled - floor, floor.astype(np.int64)
     negative = scaled < 0
@@ -276,8 +278,6 @@ def _round_floats(scaled: npt.NDArray[np.float64], rounding: Rounding) -> Codes:
             return code + (rest >= 0.5)
         case Rounding.HALF_EVEN:
             return code + ((rest > 0.5) | ((rest == 0.5) & (code % 2 == 1)))
-        case Rounding.HALF_AWAY:
-            return code + ((rest > 0.5) | ((rest == 0.5) & ~negative))
 
 
 Member = TypeVar("Member", bound=StrEnum)

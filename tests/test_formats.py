@@ -135,6 +135,16 @@ def test_rounding_of_wide_codes(code: int, shift: int, rounding: Rounding) -> No
     assert round_shift(np.array([code], dtype=np.int64), shift, rounding).tolist() == [expected]
 
 
+@pytest.mark.parametrize("rounding", Rounding)
+def test_floats_beside_every_tie(rounding: Rounding) -> None:
+    fmt = Format(True, 8, 0)
+    halves = np.arange(-40, 41) / 2
+    values = np.concatenate((np.nextafter(halves, -np.inf), halves, np.nextafter(halves, np.inf)))
+    expected = [oracle_round(Fraction(value), rounding) for value in values.tolist()]
+    assert fmt.quantise_array(values, rounding, Overflow.SATURATE).tolist() == expected
+    assert len(expected) == 3 * 81
+
+
 @given(st.integers(-(2**200), 2**200), st.integers(1, 150), st.sampled_from(Rounding))
 def test_rounding_of_codes_beyond_64_bits(code: int, shift: int, rounding: Rounding) -> None:
     assert round_shift(code, shift, rounding) == oracle_round(Fraction(code, 2**shift), rounding)
