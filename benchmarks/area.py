@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Our combinational units beside the rival's: ``python benchmarks/area.py [width ...]``.
+"""Our combinational units beside the rival's: ``python -m benchmarks.area`` makes docs/area.md's tables.
 
 benchmarks/alpha.csv holds the smallest units that FloPoCo's ALPHA operator gave over all its methods and
 options, counted by the flows of :mod:`hwact.synth`. The bar is the smaller of its rows ``faithful`` and
@@ -10,19 +10,19 @@ from __future__ import annotations
 
 import csv
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from statistics import geometric_mean
 
-from rich.console import Console
-from rich.table import Table
-
+from benchmarks.readme import ROOT, markdown, with_section
 from hwact.entries import Job, entries
 from hwact.synth import Options
 
+PAGE = ROOT / "docs" / "area.md"
 RIVAL = Path(__file__).with_name("alpha.csv")
 COLUMNS = {"xc7": "xc7_luts", "ecp5": "ecp5_lut4", "ice40": "ice40_lut4"}
 CORRECT_UP_TO = 8
+WIDTHS = (8, 10, 16)
 Cell = tuple[int, str, str, str, str]  # width, function, formats, target
 
 
@@ -64,21 +64,39 @@ def _show(what: str, done: int, total: int) -> None:
     print(f"\r{what} {done}/{total}", end="\n" if done == total else "", file=sys.stderr)
 
 
-def main(widths: Iterable[int]) -> None:
-    """Print every cell's two areas and their ratio, and the geometric mean of each width."""
-    rival = bars(widths)
-    ours = measured(rival)
-    table = Table("width", "function", *(f"{target}: ours / ALPHA = ratio" for target in COLUMNS))
+def table(rival: Mapping[Cell, int], ours: Mapping[Cell, int]) -> list[tuple[str, ...]]:
+    """A line for each unit, then one for each width: ours, the rival's and the ratio on every target."""
+    lines: list[tuple[str, ...]] = []
     for width, function, x, y in dict.fromkeys(cell[:4] for cell in rival):
         cells = [(width, function, x, y, target) for target in COLUMNS]
-        shown = (f"{ours[cell]} / {rival[cell]} = {ours[cell] / rival[cell]:.2f}" for cell in cells)
-        table.add_row(str(width), function, *shown)
-    console = Console()
-    console.print(table)
+        ratios = (f"{ours[cell]} / {rival[cell]} = {ours[cell] / rival[cell]:.2f}" for cell in cells)
+        lines.append((f"`{function}`", x, y, *ratios))
+    return lines
+
+
+def summary(rival: Mapping[Cell, int], ours: Mapping[Cell, int]) -> list[tuple[str, ...]]:
+    """A line for each width: geometric mean and largest of the ratios."""
+    lines = []
     for width in dict.fromkeys(cell[0] for cell in rival):
         ratios = [ours[cell] / rival[cell] for cell in rival if cell[0] == width]
-        console.print(f"{width} bits: geometric mean {geometric_mean(ratios):.2f}, largest {max(ratios):.2f}")
+        lines.append((str(width), f"{geometric_mean(ratios):.2f}", f"{max(ratios):.2f}"))
+    return lines
+
+
+def section(widths: Iterable[int]) -> str:
+    """Both tables in Markdown."""
+    rival = bars(widths)
+    ours = measured(rival)
+    header = ("function", "input", "output", *(f"{target}: ours / ALPHA" for target in COLUMNS))
+    units = markdown(header, table(rival, ours))
+    return units + "\n\n" + markdown(("bits", "geometric mean", "largest"), summary(rival, ours))
+
+
+def main() -> None:
+    """Write the page's tables."""
+    text = PAGE.read_text(encoding="utf-8")
+    PAGE.write_text(with_section(text, "alpha", section(WIDTHS)), encoding="utf-8")
 
 
 if __name__ == "__main__":
-    main([int(text) for text in sys.argv[1:]] or (8, 10, 16))
+    main()

@@ -137,7 +137,7 @@ def with_section(text: str, name: str, content: str) -> str:
     filled = rf"\g<1>{content}\n\g<2>"
     replaced, count = re.subn(pattern, filled, text, flags=re.DOTALL)
     if count != 1:
-        raise SystemExit(f"README.md must have one section {name!r}, not {count!r}")
+        raise SystemExit(f"the page must have one section {name!r}, not {count!r}")
     return replaced
 
 
