@@ -76,7 +76,7 @@ def table(rival: Mapping[Cell, int], ours: Mapping[Cell, int]) -> list[tuple[str
 
 def summary(rival: Mapping[Cell, int], ours: Mapping[Cell, int]) -> list[tuple[str, ...]]:
     """A line for each width: geometric mean and largest of the ratios."""
-    lines = []
+    lines: list[tuple[str, ...]] = []
     for width in dict.fromkeys(cell[0] for cell in rival):
         ratios = [ours[cell] / rival[cell] for cell in rival if cell[0] == width]
         lines.append((str(width), f"{geometric_mean(ratios):.2f}", f"{max(ratios):.2f}"))
