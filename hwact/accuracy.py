@@ -99,8 +99,8 @@ def envelope(spec: UnitSpec, codes: Codes, bins: int = 256) -> Envelope:
     """The outputs and the band of errors of a unit over all input codes."""
     found = signed_errors(spec, codes)
     starts = np.arange(0, found.size, max(1, found.size // bins))
-    inputs = np.ldexp(spec.input_format.codes()[starts].astype(np.float64), -spec.input_format.frac_bits)
-    outputs = np.ldexp(codes[starts].astype(np.float64), -spec.output_format.frac_bits)
+    inputs = spec.input_format.values(spec.input_format.codes()[starts])
+    outputs = spec.output_format.values(codes[starts])
     least, most = np.minimum.reduceat(found, starts), np.maximum.reduceat(found, starts)
     columns = (tuple(column.round(6).tolist()) for column in (inputs, outputs, least, most))
     return Envelope(**dict(zip(("inputs", "outputs", "least", "most"), columns, strict=True)))

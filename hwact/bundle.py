@@ -11,6 +11,7 @@ from typing import Any
 
 from hwact import fusesoc, systemverilog
 from hwact.errors import ArgumentError
+from hwact.formats import Format
 from hwact.golden import Golden
 from hwact.tools import write_at_once
 
@@ -25,8 +26,7 @@ _README = """\
 
 {what}: input {input_format}, output {output_format}, rounding `{rounding}`, overflow `{overflow}`.
 
-A code is the integer on the port; its value is `code * 2**-fraction_bits` (`{input_format}`: signed when it
-starts with S; integer bits, which include the sign, before the point; fraction bits after it).
+{formats}
 
 ## Accuracy
 
@@ -82,6 +82,14 @@ The golden model in Python:
 negative, as little-endian {golden_type}.
 """
 
+_FIXED_POINT = """\
+A code is the integer on the port; its value is `code * 2**-fraction_bits` (`{}`: signed when it
+starts with S; integer bits, which include the sign, before the point; fraction bits after it)."""
+
+_AFFINE = """\
+A code is the integer on the port. The value of an input code is `{}`, that of an output code `{}`
+(a scale that ends in f is the float32 nearest to the decimal)."""
+
 _TIMING = {
     ("stream", False): "Latency {latency} cycle{s} when not stalled, one word a cycle.",
     ("stream", True): "Combinational: valid, ready and data pass through in the same cycle.",
@@ -133,6 +141,11 @@ def readme(manifest: Mapping[str, Any], golden_type: str) -> str:
     ]
     texts = _texts(manifest)
     parameters = ", ".join(f"{key} {value}" for key, value in manifest["architecture_parameters"].items())
+    formats = Format.parse(manifest["input_format"]), Format.parse(manifest["output_format"])
+    if all(each.scale is None for each in formats):
+        texts["formats"] = _FIXED_POINT.format(formats[0])
+    else:
+        texts["formats"] = _AFFINE.format(*(each.meaning for each in formats))
     texts |= {"port_rows": "\n".join(rows), "architecture_parameters": parameters, "golden_type": golden_type}
     return _README.format(**texts)
 

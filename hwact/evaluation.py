@@ -16,6 +16,7 @@ import numpy.typing as npt
 from hwact import recordings
 from hwact.errors import ArgumentError
 from hwact.formats import Codes, Format
+from hwact.reference import ExactValues
 from hwact.tools import write_at_once
 from hwact.unit import Unit
 
@@ -90,12 +91,18 @@ def _evaluated(unit: Unit, code: int) -> Evaluated:
         value=float(inside.value(code)),
         code=code,
         bits=_hex(inside.to_bits(code), inside.width),
-        exact=float(Fraction(int(exact.floor[index]), 1 << exact.guard_bits) * outside.ulp),
+        exact=float(_value(int(exact.floor[index]), exact)),
         result=float(outside.value(result)),
         result_code=result,
         result_bits=_hex(outside.to_bits(result), outside.width),
         error_ulp=float(errors(unit)[index]),
     )
+
+
+def _value(floor: int, exact: ExactValues) -> Fraction:
+    """The value that an exact result stands for."""
+    given = exact.output_format
+    return (Fraction(floor, 1 << exact.guard_bits) - given.zero_point) * given.ulp
 
 
 def _hex(bits: int, width: int) -> str:
@@ -127,8 +134,7 @@ def evaluate_file(unit: Unit, source: Path, output: Path | None) -> dict[str, An
     codes = recordings.codes_of(recorded, unit, source)
     results = unit.evaluate(codes)
     if output is not None:
-        scaled = np.ldexp(results.astype(np.float64), -unit.output_format.frac_bits)
-        _save(output, scaled if values else results)
+        _save(output, unit.output_format.values(results) if values else results)
     summary: dict[str, Any] = {"unit": unit.name, "numbers": int(codes.size), "kind": "codes"}
     summary |= _error_of(unit, codes)
     if values:
@@ -161,7 +167,8 @@ def _error_of_values(unit: Unit, values: Array, results: Codes) -> dict[str, Any
     """The error with the input's quantisation, against the float64 function of the values themselves."""
     if not values.size:
         return {}
-    ideal = np.ldexp(unit.function.float_form(values.astype(np.float64)), unit.output_format.frac_bits)
+    target = unit.output_format
+    ideal = unit.function.float_form(values.astype(np.float64)) / float(target.ulp) + target.zero_point
     low = float(unit.input_format.value(unit.input_format.min_code))
     high = float(unit.input_format.value(unit.input_format.max_code))
     found = np.abs(results - ideal)

@@ -1,9 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Fixed-point number formats, rounding and overflow: integers only, no floats.
+"""Number formats, rounding and overflow: integers only, no floats.
 
-A *code* is the integer that a register holds; its *value* is ``code * 2**-frac_bits``.
+A *code* is the integer that a register holds; what it means, its *value*, is a matter of format:
 
-Rounding of a value that lies between two codes (ties shown at half-way points):
+=========================== ================================ ===============================================
+format                      value                            spelling
+=========================== ================================ ===============================================
+fixed point                 ``code * 2**-frac_bits``         ``SQ4.12``, ``UQ0.8``, ``ap_fixed<16,4>``
+affine, of quantized        ``(code - zero_point) * scale``  ``int8:0.05:-3``, ``uint8:1/255``: width, scale
+networks                                                     and, unless 0, zero point
+=========================== ================================ ===============================================
+
+A scale is an exact number: ``0.05`` and ``1/20`` are the same, and ``0.05f`` is, as in C, the float32
+next to it, which is what ONNX, TFLite and PyTorch keep.
+
+Rounding of a value that lies between two codes (ties shown at half-way points). An affine format rounds
+``value / scale``, then adds the zero point:
 
 ============== ====================================== ==== ==== ==== ==== ==== ====
 mode           result                                 -2.5 -1.5 -0.5 0.5  1.5  2.5
@@ -32,6 +44,7 @@ import numpy.typing as npt
 from hwact.errors import ArgumentError, FormatError
 
 MAX_WIDTH = 64
+_QUOTIENT_ERROR = 2.0**-50  # of a float by a scale in float64: two roundings, with room
 
 Codes = npt.NDArray[np.int64]
 IntOrCodes = TypeVar("IntOrCodes", int, Codes)
@@ -58,11 +71,16 @@ _SPELLINGS = (
     re.compile(r"(?P<sign>[SU])Q(?P<integer>-?\d{1,4})\.(?P<frac>-?\d{1,4})", re.IGNORECASE),
     re.compile(r"ap_(?P<sign>u?)fixed<\s*(?P<width>\d{1,4})\s*,\s*(?P<integer>-?\d{1,4})\s*>"),
 )
+_AFFINE = re.compile(r"(?P<sign>u?)int(?P<width>\d{1,4}):(?P<scale>[^:]+)(:(?P<zero_point>-?\d{1,20}))?")
+_SCALE = re.compile(
+    r"(?P<top>\d{1,50}(\.\d{0,50})?(e[+-]?\d{1,2})?)((?P<single>f)|/(?P<bottom>\d{1,50}))?", re.IGNORECASE
+)
+_SCALE_LIMIT = 10**30
 
 
 @dataclass(frozen=True)
 class Format:
-    """A fixed-point format.
+    """A fixed-point or an affine format.
 
     Parameters
     ----------
@@ -72,16 +90,23 @@ class Format:
         Bits before the binary point; the sign bit counts among them. May be negative.
     frac_bits : int
         Bits after the binary point; the value of a code is ``code * 2**-frac_bits``. May be negative.
+    scale : Fraction, optional
+        Of an affine format, whose codes are integers (``frac_bits`` is 0); the value of a code is
+        ``(code - zero_point) * scale``. At least 1e-30 and at most 1e30.
+    zero_point : int
+        Of an affine format, the code of the value 0.
 
     Raises
     ------
     FormatError
-        The width ``integer_bits + frac_bits`` is not in 1..64.
+        The width ``integer_bits + frac_bits`` is not in 1..64, or there is no such affine format.
     """
 
     signed: bool
     integer_bits: int
     frac_bits: int
+    scale: Fraction | None = None
+    zero_point: int = 0
 
     def __post_init__(self) -> None:
         if not 1 <= self.width <= MAX_WIDTH:
@@ -89,19 +114,35 @@ class Format:
                 f"a format must have 1 to {MAX_WIDTH} bits in all, not {self.width!r} in {str(self)!r}; "
                 "choose other integer or fraction bits"
             )
+        if self.frac_bits and self.scale is not None:
+            raise FormatError(f"an affine format must have 0 fraction bits, not {self.frac_bits!r}")
+        if self.scale is not None and not Fraction(1, _SCALE_LIMIT) <= self.scale <= _SCALE_LIMIT:
+            raise FormatError(
+                f"a scale must be from 1e-30 to 1e30, not {float(self.scale)!r}; scale the network's values"
+            )
+        if self.zero_point and (self.scale is None or not self.min_code <= self.zero_point <= self.max_code):
+            raise FormatError(
+                f"a zero point must be a code of its affine format, in {self.min_code}..{self.max_code}, "
+                f"not {self.zero_point!r} in {str(self)!r}"
+            )
 
     @classmethod
     def parse(cls, text: str | Format) -> Format:
-        """Read ``SQ4.12``, ``UQ0.8``, ``ap_fixed<16,4>`` or ``ap_ufixed<8,0>``."""
+        """Read ``SQ4.12``, ``UQ0.8``, ``ap_fixed<16,4>``, ``ap_ufixed<8,0>`` or ``int8:0.05:-3``."""
         if isinstance(text, Format):
             return text
         match = None
         if isinstance(text, str):
-            match = next((m for spelling in _SPELLINGS if (m := spelling.fullmatch(text.strip()))), None)
-        if match is None:
+            spellings = *_SPELLINGS, _AFFINE
+            match = next((m for spelling in spellings if (m := spelling.fullmatch(text.strip()))), None)
+        scale = _exact_scale(match["scale"]) if match is not None and match.re is _AFFINE else None
+        if match is None or (scale is None and match.re is _AFFINE):
             raise FormatError(
-                f"a format must look like SQ4.12, UQ0.8, ap_fixed<16,4> or ap_ufixed<8,0>, not {text!r}"
+                "a format must look like SQ4.12, UQ0.8, ap_fixed<16,4>, ap_ufixed<8,0>, int8:0.05:-3 or "
+                f"uint8:0.05f, not {text!r}"
             )
+        if scale is not None:
+            return cls.affine(match["sign"] == "", int(match["width"]), scale, int(match["zero_point"] or 0))
         parts = match.groupdict()
         integer = int(parts["integer"])
         frac = int(parts["frac"]) if "frac" in parts else int(parts["width"]) - integer
@@ -117,13 +158,38 @@ class Format:
             )
         return cls(True, 4, width - 4)
 
+    @classmethod
+    def affine(cls, signed: bool, width: int, scale: Fraction | float, zero_point: int = 0) -> Format:
+        """The affine format of so many bits, whose codes mean ``(code - zero_point) * scale``.
+
+        A float is taken exactly as it is.
+        """
+        return cls(signed, width, 0, Fraction(scale), zero_point)
+
     def __str__(self) -> str:
-        return f"{'SU'[not self.signed]}Q{self.integer_bits}.{self.frac_bits}"
+        if self.scale is None:
+            return f"{'SU'[not self.signed]}Q{self.integer_bits}.{self.frac_bits}"
+        zero_point = f":{self.zero_point}" * bool(self.zero_point)
+        return f"{'u' * (not self.signed)}int{self.width}:{_spelled_scale(self.scale)}{zero_point}"
 
     @property
     def identifier(self) -> str:
-        """The format as part of a Verilog name: ``sq4_12``; a minus sign becomes ``m``."""
-        return str(self).lower().replace(".", "_").replace("-", "m")
+        """The format as part of a Verilog name: ``sq4_12``, ``int8_0_05_m3``; a minus sign becomes ``m``."""
+        text = str(self).lower().replace("/", "by").replace("+", "")
+        return text.replace(".", "_").replace(":", "_").replace("-", "m")
+
+    @property
+    def meaning(self) -> str:
+        """The value of a code, as a formula."""
+        if self.scale is None:
+            return f"code * 2**{-self.frac_bits}"
+        step = f"(code {'-+'[self.zero_point < 0]} {abs(self.zero_point)})" if self.zero_point else "code"
+        return f"{step} * {_spelled_scale(self.scale)}"
+
+    @property
+    def default_rounding(self) -> Rounding:
+        """``half_up``, one constant and a shift in hardware; affine: ``half_even``, as ONNX and PyTorch."""
+        return Rounding.HALF_UP if self.scale is None else Rounding.HALF_EVEN
 
     @property
     def width(self) -> int:
@@ -143,7 +209,7 @@ class Format:
     @property
     def ulp(self) -> Fraction:
         """The value of one unit in the last place."""
-        return Fraction(2) ** -self.frac_bits
+        return Fraction(2) ** -self.frac_bits if self.scale is None else self.scale
 
     def codes(self) -> Codes:
         """All codes in order from the most negative, shape ``(2**width,)``, int64."""
@@ -151,7 +217,18 @@ class Format:
 
     def value(self, code: int) -> Fraction:
         """The exact value of one code."""
-        return Fraction(int(code)) * self.ulp
+        return (int(code) - self.zero_point) * self.ulp
+
+    def values(self, codes: npt.ArrayLike) -> npt.NDArray[np.float64]:
+        """The values of codes in float64, any shape.
+
+        Exact where float64 holds them; of scales whose numerator and denominator it does not hold, to within
+        2**-51 of the value.
+        """
+        steps = np.asarray(codes).astype(np.float64) - self.zero_point
+        if self.scale is None:
+            return np.asarray(np.ldexp(steps, -self.frac_bits))
+        return np.asarray(steps * float(self.scale.numerator) / float(self.scale.denominator))
 
     @property
     def dtype(self) -> np.dtype[np.signedinteger | np.unsignedinteger]:
@@ -175,7 +252,7 @@ class Format:
         if rounding is None and scaled.denominator != 1:
             raise FormatError(f"{self} must represent the value exactly, not {value!r}; name a rounding mode")
         code = round_fraction(scaled, rounding or Rounding.FLOOR)
-        return self.fit(code, overflow)
+        return self.fit(code + self.zero_point, overflow)
 
     def quantise_array(self, values: npt.ArrayLike, rounding: Rounding, overflow: Overflow) -> Codes:
         """The codes of finite floats, exactly rounded; any shape, int64."""
@@ -187,15 +264,25 @@ class Format:
             bad = float(floats[~np.isfinite(floats)].flat[0])
             raise FormatError(f"values must be finite, not {bad!r}; replace NaN and infinities first")
         with np.errstate(over="ignore"):  # an infinity is clipped, or refused, below
-            scaled = np.ldexp(floats, self.frac_bits)
+            scaled = np.ldexp(floats, self.frac_bits) if self.scale is None else floats / float(self.scale)
+        low, high = self.min_code - self.zero_point, self.max_code - self.zero_point
         if overflow is Overflow.SATURATE:
-            scaled = np.clip(scaled, float(self.min_code) - 1, float(self.max_code) + 1)
+            scaled = np.clip(scaled, float(low) - 1, float(high) + 1)
         elif np.abs(scaled).max(initial=0) >= 2.0**62:
             raise FormatError(
                 f"values that wrap into {self} must be below 2**62 ulp, "
                 f"not {floats.flat[np.abs(scaled).argmax()]!r}"
             )
-        return np.asarray(self.fit(_round_floats(scaled, rounding), overflow))
+        rounded = _round_floats(scaled, rounding)
+        if self.scale is not None:  # the quotient was rounded: next to a boundary it decides nothing
+            doubled = 2 * scaled
+            close = np.abs(doubled - np.rint(doubled)) <= np.abs(doubled) * _QUOTIENT_ERROR
+            if overflow is Overflow.SATURATE:
+                close &= (low - 1 < scaled) & (scaled < high + 1)
+            values, places = np.unique(floats[close], return_inverse=True)
+            exact = [round_fraction(Fraction(float(value)) / self.scale, rounding) for value in values]
+            rounded[close] = np.array(exact, dtype=np.int64)[places]
+        return np.asarray(self.fit(rounded + self.zero_point, overflow))
 
     def fit(self, code: IntOrCodes, overflow: Overflow | None = None) -> IntOrCodes:
         """Bring integers into the format's range; without a mode they must lie in it already."""
@@ -213,6 +300,31 @@ class Format:
         if isinstance(code, int):
             return max(self.min_code, min(self.max_code, code))
         return np.clip(code, self.min_code, self.max_code)
+
+
+def _exact_scale(text: str) -> Fraction | None:
+    """The number that the text of a scale means, above 0; else none."""
+    match = _SCALE.fullmatch(text)
+    if match is None or Fraction(match["top"]) == 0 or (match["bottom"] and int(match["bottom"]) == 0):
+        return None
+    exact = Fraction(match["top"]) / int(match["bottom"] or 1)
+    return _nearest_single(exact) if match["single"] else exact
+
+
+def _nearest_single(exact: Fraction) -> Fraction:
+    """The float32 nearest to a positive number."""
+    with np.errstate(over="ignore"):
+        guess = np.float32(float(exact))  # rounded twice, so a neighbour may be nearer
+    around = [guess, np.nextafter(guess, np.float32(0)), np.nextafter(guess, np.float32(np.inf))]
+    finite = [Fraction(float(single)) for single in around if np.isfinite(single)]
+    return min(finite, key=lambda single: abs(single - exact))
+
+
+def _spelled_scale(scale: Fraction) -> str:
+    """The shortest of the exact spellings: a decimal, a float32, a ratio."""
+    with np.errstate(over="ignore"):
+        decimals = repr(float(scale)), f"{np.float32(float(scale))!s}f"
+    return next((text for text in decimals if _exact_scale(text) == scale), str(scale))
 
 
 def round_fraction(value: Fraction, rounding: Rounding) -> int:

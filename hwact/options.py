@@ -31,15 +31,17 @@ def _parameter_names() -> list[str]:
 
 def specification_options(wrapped: Command) -> Command:
     """What a unit computes; the functions' parameters come from the catalogue."""
-    modes = {"rounding": ("half_up", Rounding), "overflow": ("saturate", Overflow)}
     return decorated(
         wrapped,
         click.option("--width", type=int, help="Bits; stands for SQ4.(width-4) in and out."),
-        click.option("--input-format", metavar="FORMAT", help="Such as SQ4.12, UQ0.8 or ap_fixed<16,4>."),
+        click.option("--input-format", metavar="FORMAT", help="Such as SQ4.12, UQ0.8 or int8:0.05:-3."),
         click.option("--output-format", metavar="FORMAT", help="The input format unless given."),
-        *(
-            click.option(f"--{name}", default=default, show_default=True, help=f"One of {', '.join(modes)}.")
-            for name, (default, modes) in modes.items()
+        click.option(
+            "--rounding",
+            help=f"One of {', '.join(Rounding)}; half_up unless given, or half_even for an affine output.",
+        ),
+        click.option(
+            "--overflow", default="saturate", show_default=True, help=f"One of {', '.join(Overflow)}."
         ),
         click.option("--gradient", is_flag=True, help="The derivative instead of the function."),
         click.option("--expression", metavar="TEXT", help='A formula such as "x*sigmoid(1.702*x)".'),

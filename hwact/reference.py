@@ -52,14 +52,14 @@ Booleans = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True, eq=False)
 class ExactValues:
-    """A function's exact values over codes, in ulps of the output format.
+    """A function's exact values over codes, in ulps of the output format, from where its code is 0.
 
     With ``saturate`` the values are clamped to the format's range; with ``wrap`` they are taken modulo it.
 
     Parameters
     ----------
     floor : int64 array
-        ``floor(value * 2**guard_bits)``.
+        ``floor((value / ulp + zero_point) * 2**guard_bits)``.
     inexact : bool array
         Whether the value lies above that floor.
     negative : bool array
@@ -78,12 +78,14 @@ class ExactValues:
 
     def rounded(self, rounding: Rounding) -> Codes:
         """The correctly rounded codes."""
-        floor = self.floor
+        zero_point = self.output_format.zero_point
+        floor = self.floor - (zero_point << self.guard_bits)
         if self.overflow is Overflow.WRAP:  # towards or away from zero asks for the sign before wrapping
             span = 1 << (self.output_format.width + self.guard_bits)
             floor = floor + span * (~self.negative & (floor < 0)) - span * (self.negative & (floor >= 0))
         sticky = (floor << 1) | self.inexact
-        return self.output_format.fit(round_shift(sticky, self.guard_bits + 1, rounding), self.overflow)
+        rounded = round_shift(sticky, self.guard_bits + 1, rounding) + zero_point
+        return self.output_format.fit(rounded, self.overflow)
 
     def allowed(self) -> tuple[Codes, Codes]:
         """Lowest and highest faithful code: the neighbours of the value, or the value where it is a code."""
@@ -115,7 +117,7 @@ def codes(
     function: str | FunctionSpec,
     input_format: str | Format,
     output_format: str | Format,
-    rounding: str = "half_up",
+    rounding: str | None = None,
     overflow: str = "saturate",
     gradient: bool = False,
     **parameters: object,
@@ -128,13 +130,16 @@ def codes(
         A name of the catalogue, with its parameters by keyword, or a function.
     input_format, output_format : str or Format
         At most 24 bits in.
+    rounding : str, optional
+        ``half_up`` unless given, or ``half_even`` for an affine output.
 
     Returns
     -------
     int64 array, shape (2**input width,)
     """
     values = _values(function, input_format, output_format, overflow, gradient, parameters)
-    return values.rounded(member(Rounding, "rounding", rounding))
+    default = values.output_format.default_rounding
+    return values.rounded(default if rounding is None else member(Rounding, "rounding", rounding))
 
 
 def allowed(
@@ -203,13 +208,14 @@ def exact_values(
             work.direct(0, work.floor.size) if method == "direct" else work.run()
         finally:
             flint.ctx.cap = saved
-    for array in (work.floor, work.inexact, work.negative):
+    floor = work.floor + (output_format.zero_point << guard_bits)
+    for array in (floor, work.inexact, work.negative):
         array.setflags(write=False)
-    return ExactValues(work.floor, work.inexact, work.negative, guard_bits, output_format, overflow)
+    return ExactValues(floor, work.inexact, work.negative, guard_bits, output_format, overflow)
 
 
 class _Evaluation:
-    """Fills the exact values of one function; positions count from the most negative code."""
+    """Fills the exact values of one function, from 0; positions count from the most negative code."""
 
     def __init__(
         self,
@@ -220,8 +226,12 @@ class _Evaluation:
         guard_bits: int,
     ) -> None:
         self.function, self.input_format = function, input_format
-        self.scale_bits = output_format.frac_bits + guard_bits
-        self.low, self.high = output_format.min_code << guard_bits, output_format.max_code << guard_bits
+        self.scale = (1 << guard_bits) / output_format.ulp
+        self.first_step = input_format.min_code - input_format.zero_point
+        self.low, self.high = (
+            (code - output_format.zero_point) << guard_bits
+            for code in (output_format.min_code, output_format.max_code)
+        )
         self.span = 1 << (output_format.width + guard_bits)
         self.wraps = overflow is Overflow.WRAP
         size = 1 << input_format.width
@@ -231,6 +241,10 @@ class _Evaluation:
     def x(self, position: int) -> Fraction:
         """The input value at a position."""
         return self.input_format.value(position + self.input_format.min_code)
+
+    def scaled(self, value: Any) -> Any:
+        """An enclosure in units of the last guard bit."""
+        return value * _ball(self.scale)
 
     def run(self) -> None:
         """All pieces, each by the first method that suits it."""
@@ -247,7 +261,7 @@ class _Evaluation:
 
     def _positions(self, piece: Piece) -> tuple[int, int]:
         """First position in a piece, and the first one behind it."""
-        ulp, offset = self.input_format.ulp, self.input_format.min_code
+        ulp, offset = self.input_format.ulp, self.first_step
         first, last = 0, self.floor.size
         if piece.low is not None:
             bound = piece.low / ulp
@@ -283,16 +297,16 @@ class _Evaluation:
     def _rational(self, top: Polynomial, bottom: Polynomial, first: int, last: int) -> None:
         """Numerator over denominator in integers."""
         step = self.input_format.ulp
-        p = [c * step**i * Fraction(2) ** self.scale_bits for i, c in enumerate(top)]
+        p = [c * step**i * self.scale for i, c in enumerate(top)]
         q = [c * step**i for i, c in enumerate(bottom)]
         common = math.lcm(*(c.denominator for c in (*p, *q)))
         numerator, denominator = [int(c * common) for c in p], [int(c * common) for c in q]
-        largest = max(abs(self.input_format.min_code), self.input_format.max_code)
+        largest = max(abs(self.first_step), abs(self.first_step + self.floor.size - 1))
         size = max(sum(abs(c) * largest**i for i, c in enumerate(part)) for part in (numerator, denominator))
         kind = np.int64 if size.bit_length() <= _INT64_BITS else object
         for start in range(first, last, 1 << 16):
             end = min(start + (1 << 16), last)
-            x = np.arange(start, end).astype(kind) + self.input_format.min_code
+            x = np.arange(start, end).astype(kind) + self.first_step
             n, d = _horner(numerator, x), _horner(denominator, x)
             if (d == 0).any():
                 raise self._not_finite(start + int(np.flatnonzero(d == 0)[0]))
@@ -330,7 +344,7 @@ class _Evaluation:
         """The whole block saturates."""
         if self.wraps:
             return False
-        value = _scaled(expression.ball(ball), self.scale_bits)
+        value = self.scaled(expression.ball(ball))
         for limit, beyond in ((self.low, value < self.low), (self.high, value > self.high)):
             if beyond:
                 self.floor[start:end], self.inexact[start:end] = limit, False
@@ -338,19 +352,16 @@ class _Evaluation:
         return False
 
     def _tail(self, expression: Expr, ball: Any, start: int, end: int) -> bool:
-        """A polynomial of integers, and a rest of known sign below the last guard bit."""
+        """A rational polynomial, and a rest of known sign too small to reach a multiple of the guard bits."""
         polynomial, rest = tail(expression, ball)
-        scaled = [
-            c * self.input_format.ulp**i * Fraction(2) ** self.scale_bits for i, c in enumerate(polynomial)
-        ]
-        if any(c.denominator != 1 for c in scaled):
-            return False
+        scaled = [c * self.input_format.ulp**i * self.scale for i, c in enumerate(polynomial)]
+        divisor = math.lcm(*(c.denominator for c in scaled))
         sign = sign_of(rest, ball)
-        if sign == 0 or not abs(_scaled(rest.ball(ball), self.scale_bits)) < 1:
+        if sign == 0 or not abs(self.scaled(rest.ball(ball))) * divisor < 1:
             return False
-        x = np.arange(start, end).astype(object) + self.input_format.min_code
-        floor = _horner([int(c) for c in scaled], x) - (sign < 0)
-        self._store_block(start, floor, np.ones(end - start, np.bool_))
+        x = np.arange(start, end).astype(object) + self.first_step
+        above = _horner([int(c * divisor) for c in scaled], x) - (sign < 0)
+        self._store_block(start, above // divisor, np.ones(end - start, np.bool_))
         return True
 
     def _taylor(self, expression: Expr, start: int, end: int) -> bool:
@@ -361,8 +372,8 @@ class _Evaluation:
         terms = expression.series(arb_series([_ball(self.x(centre)), step]))
         around = _ball(self.x(start)).union(_ball(self.x(start + 2 * radius)))
         remainder = expression.series(arb_series([around, step]))[_TERMS]
-        scaled = [_scaled(terms[i], self.scale_bits) for i in range(_TERMS)]
-        bound = float(abs(_scaled(remainder, self.scale_bits)).upper())
+        scaled = [self.scaled(terms[i]) for i in range(_TERMS)]
+        bound = float(abs(self.scaled(remainder)).upper())
         if not bound < _MAX_REMAINDER or not all(c.is_finite() for c in scaled):
             return False
         whole = int(scaled[0].mid().floor().unique_fmpz())
@@ -396,11 +407,10 @@ class _Evaluation:
         x = self.x(position)
         exact = exact_value(expression, x)
         if exact is not None:
-            scaled = exact * Fraction(2) ** self.scale_bits
+            scaled = exact * self.scale
             self._store(position, math.floor(scaled), scaled.denominator != 1)
             return
-        point = _ball(x)
-        if point.is_exact() and self._tail(expression, point, position, position + 1):
+        if self._tail(expression, _ball(x), position, position + 1):
             return
         self._store(position, self._decided(expression, x, position), True)
 
@@ -408,7 +418,7 @@ class _Evaluation:
         """The floor of a value that is no grid point, by Ziv's strategy."""
         for precision in _precisions():
             with flint.ctx.workprec(precision):
-                scaled = _scaled(expression.ball(_ball(x)), self.scale_bits)
+                scaled = self.scaled(expression.ball(_ball(x)))
                 if not self.wraps and (scaled < self.low or scaled > self.high):
                     return self.low - 1 if scaled < self.low else self.high
                 floor = None if scaled.contains_integer() else scaled.floor().unique_fmpz()
@@ -417,7 +427,7 @@ class _Evaluation:
         if not scaled.is_finite():
             raise self._not_finite(position)
         raise ArgumentError(
-            f"{self.function.name} must differ from every multiple of 2**-{self.scale_bits} or be rational, "
+            f"{self.function.name} must differ from every multiple of {1 / self.scale} or be rational, "
             f"not undecided with {_MAX_PRECISION!r} bits at x = {float(x)!r}; simplify the expression"
         )
 
@@ -432,11 +442,6 @@ def _precisions() -> Iterator[int]:
 def _ball(x: Fraction | int) -> Any:
     x = Fraction(x)
     return arb(fmpq(x.numerator, x.denominator))
-
-
-def _scaled(value: Any, bits: int) -> Any:
-    """``value * 2**bits``, exactly."""
-    return value * arb(2) ** bits
 
 
 def _horner(coefficients: Sequence[float], x: npt.NDArray[Any]) -> npt.NDArray[Any]:

@@ -15,11 +15,11 @@ _PACKAGE = """\
 package {name}_pkg;
   /* verilator lint_off UNUSEDPARAM */  // whoever imports the package takes what it needs
   localparam int INPUT_WIDTH = {input_width};
-  localparam int INPUT_FRAC_BITS = {input_frac_bits};
+{input_value}
   localparam bit INPUT_SIGNED = 1'b{input_signed};
   localparam int INPUT_LANE_BITS = {input_lane_bits};  // of the port, for each lane
   localparam int OUTPUT_WIDTH = {output_width};
-  localparam int OUTPUT_FRAC_BITS = {output_frac_bits};
+{output_value}
   localparam bit OUTPUT_SIGNED = 1'b{output_signed};
   localparam int OUTPUT_LANE_BITS = {output_lane_bits};
   localparam int LANES = {lanes};
@@ -182,6 +182,7 @@ def package(golden: Golden, facts: Mapping[str, Any]) -> str:
     for side, number in (("input", golden.input_format), ("output", golden.output_format)):
         lane_bits = component.lane_bits(number)
         numbers |= {f"{side}_{key}": value for key, value in _number(number, lane_bits).items()}
+        numbers[f"{side}_value"] = _value_parameters(side.upper(), number)
     return _PACKAGE.format(
         **numbers,
         **{key: facts[key] for key in ("name", "lanes", "latency", "golden_sha256")},
@@ -193,11 +194,21 @@ def package(golden: Golden, facts: Mapping[str, Any]) -> str:
 def _number(number_format: Format, lane_bits: int) -> dict[str, object]:
     return {
         "width": number_format.width,
-        "frac_bits": number_format.frac_bits,
         "signed": int(number_format.signed),
         "sign": "signed " * number_format.signed,
         "lane_bits": lane_bits,
     }
+
+
+def _value_parameters(side: str, number_format: Format) -> str:
+    """What a code means, as parameters of the package."""
+    if number_format.scale is None:
+        return f"  localparam int {side}_FRAC_BITS = {number_format.frac_bits};"
+    scale = f"{float(number_format.scale):#.17g}"
+    return (
+        f"  localparam real {side}_SCALE = {scale};  // the value is {number_format.meaning}\n"
+        f"  localparam longint {side}_ZERO_POINT = {number_format.zero_point};"
+    )
 
 
 def bench(golden: Golden, facts: Mapping[str, Any]) -> str:

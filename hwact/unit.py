@@ -135,8 +135,7 @@ class Unit:
 
     def __call__(self, values: npt.ArrayLike) -> npt.NDArray[np.float64]:
         """Values in, values out: quantise, evaluate, dequantise; any shape, float64."""
-        codes = np.asarray(self.evaluate(self.quantise(values)))
-        return np.ldexp(codes.astype(np.float64), -self.output_format.frac_bits)
+        return self.output_format.values(self.evaluate(self.quantise(values)))
 
     def component(self) -> UnitComponent:
         """A fresh Amaranth component."""
@@ -218,7 +217,7 @@ def specification(
     width: int | None = None,
     input_format: str | Format | None = None,
     output_format: str | Format | None = None,
-    rounding: str = "half_up",
+    rounding: str | None = None,
     overflow: str = "saturate",
     accuracy: str | None = None,
     target: str = "xc7",
@@ -230,6 +229,8 @@ def specification(
     """What a unit must compute, from the arguments of :func:`build`."""
     spec_function = _function(function, expression, name, gradient, parameters)
     formats = _formats(width, input_format, output_format)
+    if rounding is None:
+        rounding = formats[1].default_rounding
     default = "correct" if _correct_by_default(spec_function, *formats) else "faithful"
     return UnitSpec(
         function=spec_function,
@@ -248,7 +249,7 @@ def build(
     width: int | None = None,
     input_format: str | Format | None = None,
     output_format: str | Format | None = None,
-    rounding: str = "half_up",
+    rounding: str | None = None,
     overflow: str = "saturate",
     accuracy: str | None = None,
     architecture: str = "auto",
@@ -272,6 +273,8 @@ def build(
         Stands for the format SQ4.(width-4) where a format is not given.
     input_format, output_format : str or Format
         The output's is the input's unless given.
+    rounding : str
+        ``half_up`` unless given, or ``half_even`` for an affine output.
     accuracy : str
         ``correct``, ``faithful`` or ``max_ulp=N``. Unless given: correct for formats of at most 10 bits and
         for piecewise polynomials such as SmeLU, else faithful.

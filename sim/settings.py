@@ -17,14 +17,15 @@ RESET_CHUNK = 16  # words sent after each reset
 
 @dataclass(frozen=True, kw_only=True)
 class Number:
-    """A fixed-point number on a port: how its bits read as a code and as a value.
+    """A number on a port: how its bits read as a code and as a value, ``(code - zero_point) * ulp``.
 
     It is in the low bits of the `lane_bits` that it takes on the port.
     """
 
     width: int
     signed: bool
-    frac_bits: int
+    ulp: float
+    zero_point: int
     lane_bits: int
 
     def code(self, bits: int) -> int:
@@ -35,7 +36,7 @@ class Number:
     def text(self, bits: int) -> str:
         """The bits of one lane as hexadecimal, code and value, for a failure line."""
         code, digits = self.code(bits), (self.lane_bits + 3) // 4
-        return f"0x{bits:0{digits}x} (code {code}, value {code * 2.0**-self.frac_bits!r})"
+        return f"0x{bits:0{digits}x} (code {code}, value {(code - self.zero_point) * self.ulp!r})"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.usefixtures("here")
 
 # What is refused: a command, and what must then stand on stderr.
 
-_FORMAT = r"a format must look like SQ4\.12, UQ0\.8, ap_fixed<16,4> or ap_ufixed<8,0>, not {}"
+_FORMAT = r"a format must look like SQ4\.12, UQ0\.8, .*, int8:0\.05:-3 or uint8:0\.05f, not {}"
 _WIDTH = r"width must be an integer from 2 to 64, not {}; it stands for the format SQ4\.\(width-4\)"
 _BETA = "beta must be a finite number and above 0, not '{}'; it is half the width .*"
 _ACCURACY = "accuracy must be correct, faithful or max_ulp=N with N above 0, not '{}'; N is at most .*"

@@ -225,7 +225,8 @@ UNPARSABLE = ["", "Q4.12", "SQ4", "SQ4.12.1", "SQ4,12", "XQ4.12", "SQ4.x", "ap_f
 
 @pytest.mark.parametrize("text", UNPARSABLE)
 def test_a_format_that_cannot_be_parsed(text: Any) -> None:
-    message = f"a format must look like SQ4.12, UQ0.8, ap_fixed<16,4> or ap_ufixed<8,0>, not {text!r}"
+    known = "SQ4.12, UQ0.8, ap_fixed<16,4>, ap_ufixed<8,0>, int8:0.05:-3 or uint8:0.05f"
+    message = f"a format must look like {known}, not {text!r}"
     with pytest.raises(FormatError, match=f"^{re.escape(message)}$"):
         Format.parse(text)
 

@@ -64,10 +64,14 @@ class Folding:
             raise self._unfit("a signed input and a symmetric function")
         if self.address_bits < 1:
             raise self._unfit("an input of at least 2 bits")
+        if self.kind != "plain" and self.spec.input_format.zero_point:
+            raise self._unfit("an input whose code 0 means 0")
         if self.odd and (self._symmetry.slope or (self._symmetry.offset * self._one).denominator != 1):
             raise self._unfit("a function whose centre is a code")
         if not {*self.slopes} <= {0, 1} or (self.kind == "based" and not any(self.slopes)):
             raise self._unfit("asymptotes of slope 0 or 1")
+        if any(self.slopes) and not self.spec.aligned:
+            raise self._unfit("ulps whose ratio is a power of two")
         if self._base_shift < 0 and any(self.slopes):
             raise self._unfit(f"at least {-self.spec.frac_shift} guard bits")
 
@@ -108,12 +112,13 @@ class Folding:
     @property
     def _one(self) -> Fraction:
         """The value 1 in units of the core's result."""
-        return Fraction(2) ** (self.spec.output_format.frac_bits + self.guard_bits)
+        return (1 << self.guard_bits) / self.spec.output_format.ulp
 
     @property
     def _centre(self) -> int:
         """``D(u)`` and ``_centre - D(u)`` mirror each other; with guard bits, by one's complement."""
-        return int(self._symmetry.offset * self._one) - (self.guard_bits > 0)
+        zero = self.spec.output_format.zero_point << self.guard_bits
+        return int(self._symmetry.offset * self._one) + 2 * zero - (self.guard_bits > 0)
 
     @property
     def _base_shift(self) -> int:

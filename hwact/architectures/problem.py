@@ -122,9 +122,15 @@ class UnitSpec:
         return self.exact.within(self.accuracy.max_ulp)
 
     @property
+    def aligned(self) -> bool:
+        """Whether an input ulp is some output ulps, or one is some input ulps, by a power of two."""
+        return _is_power_of_two(self.input_format.ulp / self.output_format.ulp)
+
+    @property
     def frac_shift(self) -> int:
-        """Fraction bits of the output less those of the input."""
-        return self.output_format.frac_bits - self.input_format.frac_bits
+        """An input ulp is ``2**frac_shift`` output ulps, where the formats are aligned; else 0."""
+        ratio = self.input_format.ulp / self.output_format.ulp
+        return ratio.numerator.bit_length() - ratio.denominator.bit_length() if self.aligned else 0
 
     def permits(self, codes: Codes) -> bool:
         """Whether output codes over all input codes meet the accuracy."""
@@ -169,3 +175,7 @@ class UnitSpec:
     def _violations(self, codes: Codes) -> int:
         low, high = self.allowed
         return int(((codes < low) | (high < codes)).sum())
+
+
+def _is_power_of_two(ratio: Fraction) -> bool:
+    return all(number & (number - 1) == 0 for number in (ratio.numerator, ratio.denominator))

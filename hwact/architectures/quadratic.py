@@ -121,27 +121,26 @@ def _polynomial_pieces(spec: UnitSpec) -> list[_Piece]:
     low, high = spec.input_format.min_code, spec.input_format.max_code
     result = []
     for piece in pieces:
-        first = low if piece.low is None else _first_code(piece.low / spec.input_format.ulp, piece.owns_low)
-        last = (
-            high
-            if piece.high is None
-            else _first_code(piece.high / spec.input_format.ulp, not piece.owns_high) - 1
-        )
+        first = low if piece.low is None else _first_code(spec, piece.low, piece.owns_low)
+        last = high if piece.high is None else _first_code(spec, piece.high, not piece.owns_high) - 1
         first, last = max(first, low), min(last, high)
         if first <= last:
             result.append(_Piece(first, last, _in_codes(spec, piece.coefficients)))
     return result
 
 
-def _first_code(bound: Fraction, owned: bool) -> int:
-    """The first integer at the bound or, where it is not owned, beyond it."""
+def _first_code(spec: UnitSpec, value: Fraction, owned: bool) -> int:
+    """The first input code at a value or, where it is not owned, beyond it."""
+    bound = value / spec.input_format.ulp + spec.input_format.zero_point
     return math.ceil(bound) if owned else math.floor(bound) + 1
 
 
 def _in_codes(spec: UnitSpec, coefficients: tuple[Fraction, ...]) -> tuple[Fraction, Fraction, Fraction]:
     c0, c1, c2 = (*coefficients, *(Fraction(0),) * (3 - len(coefficients)))
-    step, ulp = spec.input_format.ulp, spec.output_format.ulp
-    return c0 / ulp, c1 * step / ulp, c2 * step * step / ulp
+    step, ulp, zero = spec.input_format.ulp, spec.output_format.ulp, spec.input_format.zero_point
+    c1, c2 = c1 * step / ulp, c2 * step * step / ulp
+    constant = c0 / ulp + spec.output_format.zero_point - c1 * zero + c2 * zero * zero
+    return constant, c1 - 2 * c2 * zero, c2
 
 
 def _formula(spec: UnitSpec, piece: _Piece) -> Formula:

@@ -157,7 +157,8 @@ def _number(number_format: Format, interface: str) -> dict[str, Any]:
     return {
         "width": number_format.width,
         "signed": number_format.signed,
-        "frac_bits": number_format.frac_bits,
+        "ulp": float(number_format.ulp),
+        "zero_point": number_format.zero_point,
         "lane_bits": INTERFACES[interface].lane_bits(number_format),
     }
 

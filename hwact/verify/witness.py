@@ -44,7 +44,7 @@ def torch_witness(
             f"all {len(codes)} codes must come out in order before they can be compared, not {len(received)}"
         )
         return PhaseRecord(name="against_torch", failures=(failure,)), "PyTorch: not compared"
-    x = np.ldexp(codes.astype(np.float64), -unit.input_format.frac_bits)
+    x = unit.input_format.values(codes)
     exact = _torch_values(unit, x)
     error = _error_ulp(unit, received, exact)
     allowance = (
@@ -78,7 +78,7 @@ def _torch_values(unit: Unit, x: npt.NDArray[np.float64]) -> npt.NDArray[np.floa
 def _error_ulp(unit: Unit, received: Codes, exact: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """The distance in ulp to the exact value, clamped to the format or modulo its range as the unit does."""
     target = unit.output_format
-    scaled = exact / float(target.ulp)
+    scaled = exact / float(target.ulp) + target.zero_point
     if unit.spec.overflow is Overflow.SATURATE:
         return np.abs(received - np.clip(scaled, target.min_code, target.max_code))
     span = 2.0**target.width
