@@ -15,14 +15,14 @@ import click
 
 from hwact import functions
 from hwact.architectures import catalogue
-from hwact.commands import compare, explore, export
+from hwact.commands import compare, explore, export, onnx_
 from hwact.console import print_json, print_table, progress, say
 from hwact.datapath.cost import TARGETS
 from hwact.errors import ArgumentError, HwactError
 from hwact.evaluation import evaluate_file, evaluate_numbers
 from hwact.formats import Overflow, Rounding
 from hwact.interfaces import INTERFACES
-from hwact.options import Command, decorated, specification_options
+from hwact.options import choice_options, generation_options, specification_options
 from hwact.unit import Unit, build
 
 DEFAULT_FUNCTIONS = ("smelu", "gelu", "swish")
@@ -58,16 +58,6 @@ def command(context: click.Context) -> None:
     """Proven activation-function units in fixed-point hardware."""
     if context.invoked_subcommand is None:
         say(context.get_help())
-
-
-def _choice_options(wrapped: Command) -> Command:
-    """The options that choose between designs."""
-    return decorated(
-        wrapped,
-        click.option("--accuracy", help="correct, faithful or max_ulp=N."),
-        click.option("--architecture", default="auto", show_default=True, help="auto, or one to search."),
-        click.option("--target", default="xc7", show_default=True, help=f"One of {', '.join(TARGETS)}."),
-    )
 
 
 def _build(function: str | None, options: dict[str, Any]) -> Unit:
@@ -114,12 +104,7 @@ def list_(as_json: bool) -> None:
 @command.command()
 @click.argument("names", nargs=-1, metavar="[FUNCTION]...")
 @specification_options
-@_choice_options
-@click.option("--interface", default="stream", show_default=True, help=f"One of {', '.join(INTERFACES)}.")
-@click.option("--latency", type=int, help="Cycles; 0 is combinational; chosen from delays unless given.")
-@click.option("--lanes", type=int, default=1, show_default=True, help="Codes a word.")
-@click.option("--out", default="build", show_default=True, type=click.Path(path_type=Path), help="Folder.")
-@click.option("--json", "as_json", is_flag=True, help="The manifests, for machines.")
+@generation_options
 def generate(names: tuple[str, ...], out: Path, as_json: bool, **options: Any) -> None:
     """Make units: Verilog, manifest and README; SmeLU, GELU and Swish unless named."""
     wanted: list[str | None] = list(names or DEFAULT_FUNCTIONS) if options["expression"] is None else [None]
@@ -153,7 +138,7 @@ def _summary(unit: Unit, folder: Path) -> tuple[object, ...]:
 @click.argument("function", required=False)
 @click.argument("numbers", nargs=-1, metavar="[NUMBER]...")
 @specification_options
-@_choice_options
+@choice_options
 @click.option("--input", "source", type=click.Path(path_type=Path), help="Recorded values or codes, .npy.")
 @click.option("--output", type=click.Path(path_type=Path), help="Where the results go, .npy.")
 @click.option("--json", "as_json", is_flag=True, help="For machines.")
@@ -227,3 +212,4 @@ def verify(folders: tuple[Path, ...], as_json: bool, **options: Any) -> int:
 command.add_command(compare)
 command.add_command(explore)
 command.add_command(export)
+command.add_command(onnx_)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The commands `compare` and `explore`, which measure, and `export`."""
+"""The commands `compare` and `explore`, which measure, `export`, and `onnx`."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from rich.markup import escape
 
 from hwact import bundle, synth
 from hwact.compare import FAMILY, Question, Table, as_csv, tables
@@ -18,8 +19,19 @@ from hwact.explore import explore as explored
 from hwact.export import catalogue
 from hwact.export import get as export_target
 from hwact.export.source import Source
-from hwact.options import listed, measuring, measuring_options, numbers, specification_options
+from hwact.formats import Format, Rounding, member
+from hwact.onnx import listing
+from hwact.onnx.units import units_of
+from hwact.options import (
+    generation_options,
+    listed,
+    measuring,
+    measuring_options,
+    numbers,
+    specification_options,
+)
 from hwact.tools import write_at_once
+from hwact.unit import Unit
 
 
 @click.command()
@@ -96,6 +108,62 @@ def _write(path: Path, text: str) -> None:
             f"the page must be a file that can be written, not {str(path)!r}: {error.strerror or error}; "
             "choose another place"
         ) from None
+
+
+@click.command("onnx")
+@click.argument("model", type=click.Path(path_type=Path))
+@click.option("--width", type=int, help="Bits; stands for SQ4.(width-4) where there is no quantizer.")
+@click.option("--input-format", metavar="FORMAT", help="Where there is no quantizer: SQ4.12, int8:0.05:-3.")
+@click.option("--output-format", metavar="FORMAT", help="The same behind activations.")
+@click.option("--rounding", help=f"One of {', '.join(Rounding)}; as the quantizers round unless given.")
+@generation_options
+def onnx_(
+    model: Path,
+    width: int | None,
+    input_format: str | None,
+    output_format: str | None,
+    rounding: str | None,
+    out: Path,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Make one unit for each distinct activation of an ONNX model; say what has none, and why.
+
+    Formats are those of the model's quantizers: QuantizeLinear and DequantizeLinear, or QONNX's Quant.
+    """
+    standard = Format.of_width(width) if width is not None else None
+    found = listing(
+        model,
+        input_format=Format.parse(input_format) if input_format is not None else standard,
+        output_format=Format.parse(output_format) if output_format is not None else standard,
+        rounding=member(Rounding, "rounding", rounding) if rounding is not None else None,
+    )
+    with progress_bar() as show:
+        units = units_of(found, show, **options)
+    folders = {unit.name: unit.write(out) for unit, _ in units}
+    if as_json:
+        print_json(
+            {
+                "units": [{"nodes": nodes, **unit.manifest()} for unit, nodes in units],
+                "unmatched": [vars(each) for each in found.unmatched],
+            }
+        )
+        return
+    print_table(
+        ("unit", "in", "out", "architecture", "class", "nodes", "where"),
+        [
+            (*_facts(unit), escape(", ".join(nodes[:4]) + ", ..." * (len(nodes) > 4)), folders[unit.name])
+            for unit, nodes in units
+        ],
+    )
+    if found.unmatched:
+        missing = [[escape(text) for text in vars(each).values()] for each in found.unmatched]
+        print_table(("node", "operator", "why it has no unit"), missing)
+
+
+def _facts(unit: Unit) -> tuple[object, ...]:
+    formats = unit.input_format, unit.output_format
+    return unit.name, *formats, unit.design.architecture, unit.accuracy.class_
 
 
 @click.command()

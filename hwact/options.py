@@ -10,8 +10,10 @@ from typing import Any, TypeVar
 import click
 
 from hwact import functions
+from hwact.datapath.cost import TARGETS
 from hwact.errors import ArgumentError
 from hwact.formats import Overflow, Rounding
+from hwact.interfaces import INTERFACES
 from hwact.synth import Options
 from hwact.synth.liberty import Liberty
 
@@ -53,6 +55,35 @@ def specification_options(wrapped: Command) -> Command:
             for name in _parameter_names()
         ),
     )
+
+
+def choice_options(wrapped: Command) -> Command:
+    """The options that choose between designs."""
+    return decorated(
+        wrapped,
+        click.option("--accuracy", help="correct, faithful or max_ulp=N."),
+        click.option("--architecture", default="auto", show_default=True, help="auto, or one to search."),
+        click.option("--target", default="xc7", show_default=True, help=f"One of {', '.join(TARGETS)}."),
+    )
+
+
+def generation_options(wrapped: Command) -> Command:
+    """How units are made and where they go."""
+    made = decorated(
+        wrapped,
+        click.option(
+            "--interface", default="stream", show_default=True, help=f"One of {', '.join(INTERFACES)}."
+        ),
+        click.option(
+            "--latency", type=int, help="Cycles; 0 is combinational; chosen from delays by default."
+        ),
+        click.option("--lanes", type=int, default=1, show_default=True, help="Codes a word."),
+        click.option(
+            "--out", default="build", show_default=True, type=click.Path(path_type=Path), help="Folder."
+        ),
+        click.option("--json", "as_json", is_flag=True, help="The manifests, for machines."),
+    )
+    return choice_options(made)
 
 
 def measuring_options(wrapped: Command) -> Command:

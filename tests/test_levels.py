@@ -48,6 +48,7 @@ LEVELS = {
     "hwact.entries": 8,
     "hwact.explore": 8,
     "hwact.export": 8,
+    "hwact.onnx": 8,
     "hwact.page": 8,
     "hwact.cli": 9,
     "hwact.commands": 9,
