@@ -228,10 +228,8 @@ class _Evaluation:
         self.function, self.input_format = function, input_format
         self.scale = (1 << guard_bits) / output_format.ulp
         self.first_step = input_format.min_code - input_format.zero_point
-        self.low, self.high = (
-            (code - output_format.zero_point) << guard_bits
-            for code in (output_format.min_code, output_format.max_code)
-        )
+        ends = output_format.min_code, output_format.max_code
+        self.low, self.high = ((code - output_format.zero_point) << guard_bits for code in ends)
         self.span = 1 << (output_format.width + guard_bits)
         self.wraps = overflow is Overflow.WRAP
         size = 1 << input_format.width

@@ -38,6 +38,7 @@ LEVELS = {
     "hwact.unit": 6,
     "hwact.bundle": 6,
     "hwact.recordings": 6,
+    "hwact.requantise": 6,
     "hwact.sim": 6,
     "hwact.evaluation": 7,
     "hwact.verify": 7,

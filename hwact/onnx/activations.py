@@ -7,11 +7,20 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from hwact.errors import ArgumentError
 from hwact.formats import Format, Rounding
 from hwact.functions.spec import FunctionSpec
 from hwact.onnx import quantizers
 from hwact.onnx.graph import Graph, Node, UnmatchedError, read, shown
-from hwact.onnx.operators import ACTIVATIONS, DOMAINS, OF_MORE_THAN_ONE_INPUT, Group, function_of, groups
+from hwact.onnx.operators import (
+    ACTIVATIONS,
+    DOMAINS,
+    MAX_FORMULAS,
+    OF_MORE_THAN_ONE_INPUT,
+    Group,
+    function_of,
+    groups,
+)
 
 
 @dataclass(frozen=True)
@@ -67,7 +76,7 @@ def listing(
     Parameters
     ----------
     path : str or Path
-        An ONNX file of at most 512 MiB and 100 000 nodes; nothing else is read.
+        An ONNX file of at most 512 MiB and 50 000 nodes; nothing else is read.
     input_format, output_format : Format, optional
         Where the model has no quantizers; without them such an activation is unmatched.
     rounding : Rounding, optional
@@ -126,10 +135,11 @@ def _matches(graph: Graph) -> Iterator[tuple[Node, _Match | str]]:
     """The nodes at which activations end, in order, each with its match or why it has none."""
     results: list[tuple[Node, _Match | str]] = []
     taken: set[Node] = set()
+    formulas: set[str] = set()
     for node in reversed(graph.nodes):
         if node in taken or not any(node.outputs[:1]):
             continue
-        match, group = _match(graph, node)
+        match, group = _match(graph, node, formulas)
         if match is not None:
             results.append((node, match))
         if group is not None:
@@ -137,7 +147,7 @@ def _matches(graph: Graph) -> Iterator[tuple[Node, _Match | str]]:
     yield from reversed(results)
 
 
-def _match(graph: Graph, node: Node) -> tuple[_Match | str | None, Group | None]:
+def _match(graph: Graph, node: Node, formulas: set[str]) -> tuple[_Match | str | None, Group | None]:
     """The match that ends at a node, or why an activation has none; and the nodes that it took."""
     known = node.domain in DOMAINS or quantizers.is_quant(node)
     if not known and (node.domain, node.operator) not in graph.functions:
@@ -147,6 +157,11 @@ def _match(graph: Graph, node: Node) -> tuple[_Match | str | None, Group | None]
     nearest: Group | None = None
     for group in groups(graph, node):
         nearest = nearest or group
+        formulas.add(group.formula)
+        if len(formulas) > MAX_FORMULAS:
+            raise ArgumentError(
+                f"a graph must have at most {MAX_FORMULAS} different formulas; split the model"
+            )
         function = function_of(group)
         if function is not None:
             return _Match(function, group.x, node.outputs[0]), group

@@ -17,7 +17,7 @@ from hwact.errors import ArgumentError
 from hwact.tools import require_module
 
 MAX_BYTES = 1 << 29
-MAX_NODES = 100_000
+MAX_NODES = 50_000
 STANDARD = ("", "ai.onnx")
 
 

@@ -76,6 +76,7 @@ _DEFAULTS = {
 }
 DOMAINS = (*STANDARD, "com.microsoft")
 
+MAX_FORMULAS = 4096
 _MAX_INPUTS = 3
 _MAX_NODES = 24
 _MAX_TEXT = 400
@@ -201,28 +202,28 @@ def _ancestors(graph: Graph, names: list[str]) -> Iterator[str]:
 
 def function_of(group: Group) -> FunctionSpec | None:
     """The catalogue's function with the values of a formula, else none."""
-    try:
-        with np.errstate(all="ignore"):
-            values = parse(group.formula).array(_SAMPLES)
-    except ArgumentError:
-        return None
-    operators = {node.operator.lower() for node in group.nodes}
+    operators = frozenset(node.operator.lower() for node in group.nodes)
+    return _named(group.formula, tuple(dict.fromkeys(group.constants)), operators, group.halves)
+
+
+@lru_cache(maxsize=MAX_FORMULAS)
+def _named(
+    formula: str, constants: tuple[str, ...], operators: frozenset[str], halves: bool
+) -> FunctionSpec | None:
     with np.errstate(all="ignore"):
-        inverses = [str(np.float32(1) / np.float32(text)) for text in group.constants]
-    numbers = tuple(dict.fromkeys([*group.constants, *inverses]))
+        inverses = [str(np.float32(1) / np.float32(text)) for text in constants]
+        try:
+            values = parse(formula).array(_SAMPLES)
+        except ArgumentError:
+            return None
     found = []
-    for place, spec in enumerate(_candidates(numbers)):
-        error = _distance(spec, values)
-        if error <= (_TOLERANCE_OF_HALVES if group.halves else _TOLERANCE):
+    for place, spec in enumerate(_candidates(tuple(dict.fromkeys([*constants, *inverses])))):
+        error = np.abs(values - _values_of(spec)) / np.maximum(1, np.abs(_values_of(spec)))
+        worst = float(np.nan_to_num(error, nan=np.inf).max())
+        if worst <= (_TOLERANCE_OF_HALVES if halves else _TOLERANCE):
             same_name = spec.name.replace("_", "") in operators
-            found.append((round(error, 4), bool(spec.arguments), not same_name, place, spec))
+            found.append((round(worst, 4), bool(spec.arguments), not same_name, place, spec))
     return min(found, key=lambda each: each[:4])[4] if found else None
-
-
-def _distance(spec: FunctionSpec, values: Any) -> float:
-    own = _values_of(spec)
-    error = np.abs(values - own) / np.maximum(1, np.abs(own))
-    return float(np.nan_to_num(error, nan=np.inf).max())
 
 
 @lru_cache(maxsize=1024)
