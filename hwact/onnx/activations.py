@@ -14,6 +14,7 @@ from hwact.onnx import quantizers
 from hwact.onnx.graph import Graph, Node, UnmatchedError, read, shown
 from hwact.onnx.operators import (
     ACTIVATIONS,
+    COPIES,
     DOMAINS,
     MAX_FORMULAS,
     OF_MORE_THAN_ONE_INPUT,
@@ -137,7 +138,7 @@ def _matches(graph: Graph) -> Iterator[tuple[Node, _Match | str]]:
     taken: set[Node] = set()
     formulas: set[str] = set()
     for node in reversed(graph.nodes):
-        if node in taken or not any(node.outputs[:1]):
+        if node in taken or node.operator in COPIES or not any(node.outputs[:1]):
             continue
         match, group = _match(graph, node, formulas)
         if match is not None:

@@ -74,11 +74,13 @@ _DEFAULTS = {
     "Swish": {"alpha": 1.0},
     "QuickGelu": {"alpha": 1.702},
 }
+COPIES = ("Identity", "Cast")
 DOMAINS = (*STANDARD, "com.microsoft")
 
 MAX_FORMULAS = 4096
 _MAX_INPUTS = 3
 _MAX_NODES = 24
+_MAX_PLACES = 12
 _MAX_TEXT = 400
 _PLACE = re.compile(r"\{(\d)\}")
 _SAMPLES = np.concatenate((np.linspace(-12.0, 12.0, 97), [-29.3, -21.7, 19.1, 27.4]))
@@ -179,7 +181,7 @@ def _clip(node: Node) -> str:
 def groups(graph: Graph, root: Node) -> Iterator[Group]:
     """The formulas that end with a node, by where x may be: nearest first; linear ones are none."""
     names = [name for name in root.inputs if name and name not in graph.constants]
-    for name in itertools.islice(_ancestors(graph, names), _MAX_NODES):
+    for name in itertools.islice(_ancestors(graph, names), _MAX_PLACES):
         try:
             group = Group(graph, root, graph.alike(name))
         except UnmatchedError:
@@ -217,27 +219,28 @@ def _named(
         except ArgumentError:
             return None
     found = []
-    for place, spec in enumerate(_candidates(tuple(dict.fromkeys([*constants, *inverses])))):
-        error = np.abs(values - _values_of(spec)) / np.maximum(1, np.abs(_values_of(spec)))
-        worst = float(np.nan_to_num(error, nan=np.inf).max())
+    numbers = (None, *dict.fromkeys([*constants, *inverses]))
+    for place, (name, number) in enumerate(itertools.product(functions.names(), numbers)):
+        candidate = _candidate(name, number)
+        if candidate is None:
+            continue
+        spec, own = candidate
+        worst = float(np.nan_to_num(np.abs(values - own) / np.maximum(1, np.abs(own)), nan=np.inf).max())
         if worst <= (_TOLERANCE_OF_HALVES if halves else _TOLERANCE):
-            same_name = spec.name.replace("_", "") in operators
+            same_name = name.replace("_", "") in operators
             found.append((round(worst, 4), bool(spec.arguments), not same_name, place, spec))
     return min(found, key=lambda each: each[:4])[4] if found else None
 
 
-@lru_cache(maxsize=1024)
-def _values_of(spec: FunctionSpec) -> Any:
-    return spec.float_form(_SAMPLES)
-
-
-def _candidates(numbers: tuple[str, ...]) -> Iterator[FunctionSpec]:
-    """All functions with their defaults; those of one parameter also with the numbers of a formula."""
-    for name in functions.names():
-        yield functions.get(name)
-        parameters = functions.parameters_of(name)
-        for number in numbers if len(parameters) == 1 else ():
-            try:
-                yield functions.get(name, gradient=False, **{parameters[0].name: number})
-            except ArgumentError:
-                continue
+@lru_cache(maxsize=1 << 16)
+def _candidate(name: str, number: str | None) -> tuple[FunctionSpec, Any] | None:
+    """A function with its defaults, or one of a single parameter with this number; and its values."""
+    parameters = functions.parameters_of(name)
+    if number is not None and len(parameters) != 1:
+        return None
+    given = {} if number is None else {parameters[0].name: number}
+    try:
+        spec = functions.get(name, gradient=False, **given)
+    except ArgumentError:
+        return None
+    return spec, spec.float_form(_SAMPLES)
