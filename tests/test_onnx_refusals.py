@@ -90,7 +90,7 @@ FILES: dict[str, tuple[Callable[[Path], object], str]] = {
     "twice": (twice, "every name must be made once, not 'a' again by 'a'; export the model again"),
     "huge": (sparse, r"a model must have at most 536870912 bytes, not 536870913 in .*; save its weights .*"),
     "many_nodes": (many, "a model must have at most 50000 nodes, not 50001; split it"),
-    "many_formulas": (formulas, "a graph must have at most 4096 different formulas, not 4097; split it"),
+    "many_formulas": (formulas, "a graph must have at most 1024 different formulas, not 1025; split it"),
     "many_units": (units, "a model must need at most 256 units, not 257; split it"),
 }
 

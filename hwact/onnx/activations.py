@@ -160,8 +160,9 @@ def _match(graph: Graph, node: Node, formulas: set[str]) -> tuple[_Match | str |
         nearest = nearest or group
         formulas.add(group.formula)
         if len(formulas) > MAX_FORMULAS:
+            count = len(formulas)
             raise ArgumentError(
-                f"a graph must have at most {MAX_FORMULAS} different formulas; split the model"
+                f"a graph must have at most {MAX_FORMULAS} different formulas, not {count!r}; split it"
             )
         function = function_of(group)
         if function is not None:

@@ -77,7 +77,7 @@ _DEFAULTS = {
 COPIES = ("Identity", "Cast")
 DOMAINS = (*STANDARD, "com.microsoft")
 
-MAX_FORMULAS = 4096
+MAX_FORMULAS = 1024
 _MAX_INPUTS = 3
 _MAX_NODES = 24
 _MAX_PLACES = 12
