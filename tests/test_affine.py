@@ -231,3 +231,28 @@ def test_the_command_line(here: Path, run: Run) -> None:
     assert row["result"] == (row["result_code"] + 100) * scale
     assert abs(row["exact"] - functions.get("gelu").float_form(np.array([row["value"]]))[0]) < 1e-7
     assert row["error_ulp"] == pytest.approx(abs(row["exact"] - row["result"]) / scale, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("function", "formats", "architecture", "parameters"),
+    [
+        ("tanh", ("int8:0.03f", "int8:1/127:5"), "table", {"folding": "magnitude"}),
+        ("sigmoid", ("int8:0.06f", "uint8:1/128:9"), "table", {"folding": "magnitude"}),
+        ("gelu", ("int8:0.03f", "int8:0.015f:-90"), "table", {"folding": "magnitude"}),
+        ("smelu", ("int8:1/32:17", "int8:1/32:-60"), "quadratic", {}),
+        ("hardswish", ("int10:0.013:100", "int10:0.01:-300"), "quadratic", {}),
+    ],
+)
+def test_other_designs_take_zero_points_too(
+    function: str, formats: tuple[str, str], architecture: str, parameters: dict[str, str]
+) -> None:
+    unit = hwact.build(
+        function,
+        input_format=formats[0],
+        output_format=formats[1],
+        architecture=architecture,
+        architecture_parameters=parameters,
+        rounding="half_up",
+    )
+    due = hwact.reference.codes(function, *formats, "half_up")
+    assert np.array_equal(unit.evaluate(unit.input_format.codes()), due)
