@@ -190,3 +190,10 @@ def test_long_chains_take_seconds(tmp_path: Path) -> None:
     assert time.monotonic() - started < SECONDS
     assert sum(map(len, found.activations.values())) == 2000
     assert ModelProto.FromString(path.read_bytes()).graph.node[0].op_type == one("Identity")[0][0]
+
+
+def test_without_the_package(here: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    save(here / "model.onnx", nodes(GELU_BY_DIV))
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    message = r"the Python package onnx must be installed to read a model, not missing; .*hwact\[onnx\].*"
+    assert_refused(run("onnx", "model.onnx", "--width", "6"), message, 3)

@@ -3,8 +3,11 @@
 
 from __future__ import annotations
 
+import re
+import runpy
 from fractions import Fraction
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -159,6 +162,16 @@ def test_a_stage_ahead_of_a_unit() -> None:
     exact = Thresholds.of(functions.get("gelu"), made, OUT).evaluate(sums)
     assert np.abs(codes - exact).max() <= 1
     assert (codes == exact).mean() > 0.75
+
+
+def test_the_example_of_the_page(here: Path) -> None:
+    text = (Path(__file__).parents[1] / "docs" / "quantised.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    script = here / "example.py"
+    script.write_text(block, encoding="utf-8")
+    names = runpy.run_path(str(script))
+    assert names["codes"].tolist() == [[-102, -42], [-100, -75]]
+    assert max(names["stage"].bounds) < 1e-4
 
 
 @pytest.mark.parametrize(
