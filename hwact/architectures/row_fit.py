@@ -138,7 +138,7 @@ def centre(spec: UnitSpec, guard_bits: int) -> int:
     """``f(x) + f(-x)`` of an odd function in units of the sum, which must be an integer."""
     symmetry = spec.function.symmetry
     assert symmetry is not None
-    return int(symmetry.offset * 2 ** (spec.output_format.frac_bits + guard_bits))
+    return int(symmetry.offset * 2**guard_bits / spec.output_format.ulp)
 
 
 @lru_cache(maxsize=16)

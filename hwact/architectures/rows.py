@@ -16,7 +16,6 @@ import bisect
 import dataclasses
 import itertools
 from collections.abc import Iterator
-from fractions import Fraction
 
 import numpy as np
 
@@ -61,9 +60,10 @@ def _curved(spec: UnitSpec, shape: Shape) -> bool:
 
 def _foldings(spec: UnitSpec) -> list[str]:
     symmetry = spec.function.symmetry
-    if spec.overflow is Overflow.WRAP or symmetry is None or not spec.input_format.signed:
+    shifted = spec.input_format.zero_point or spec.output_format.zero_point
+    if spec.overflow is Overflow.WRAP or symmetry is None or not spec.input_format.signed or shifted:
         return ["plain"]
-    middle = symmetry.offset * Fraction(2) ** spec.output_format.frac_bits
+    middle = symmetry.offset / spec.output_format.ulp
     fits = middle.denominator == 1 and middle.numerator.bit_count() < 2 and middle >= 0
     return ["odd", "plain"] if fits and symmetry.sign < 0 and not symmetry.slope else ["plain"]
 
