@@ -95,6 +95,11 @@ class Activation(nn.Module):
             raise ArgumentError(
                 f"a unit's input must have at most {TABLE_BITS} bits to be a module, not {source.width!r}"
             )
+        if source.scale is not None or sink.scale is not None:
+            raise ArgumentError(
+                f"a unit's formats must be fixed point to be a module, not {source} and {sink}; "
+                "call the unit itself"
+            )
         self.name = unit.name
         self.formats = f"{source} to {sink}"
         self.backward = backward if isinstance(backward, str) else backward.name

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 import hwact
 from hwact import functions
-from hwact.errors import FormatError, UnreachableError
+from hwact.errors import ArgumentError, FormatError, UnreachableError
 from hwact.formats import Format, Overflow, Rounding
 from hwact.reference import exact_values
 from hwact.verify import verify
@@ -256,3 +256,12 @@ def test_other_designs_take_zero_points_too(
     )
     due = hwact.reference.codes(function, *formats, "half_up")
     assert np.array_equal(unit.evaluate(unit.input_format.codes()), due)
+
+
+def test_a_module_refuses_what_it_cannot_do() -> None:
+    from hwact.torch import Activation
+
+    unit = hwact.build("relu", input_format="int4:0.5:1", output_format="SQ2.2")
+    message = "a unit's formats must be fixed point to be a module, not int4:0.5:1 and SQ2.2; call the unit"
+    with pytest.raises(ArgumentError, match=message):
+        Activation(unit)

@@ -30,11 +30,11 @@ def export(source: Source) -> Export:
     Raises
     ------
     ArgumentError
-        A format is not signed with 16 bits, or the output wraps.
+        A format is not signed with 16 bits and the zero point 0, or the output wraps.
     """
     for given in source.formats:
-        fits = given.signed and given.width == WIDTH
-        require(NAME, "signed 16-bit formats such as SQ4.12", holds=fits, given=str(given))
+        fits = given.signed and given.width == WIDTH and not given.zero_point
+        require(NAME, "signed 16-bit formats such as SQ4.12, zero point 0", holds=fits, given=str(given))
     source.refuse_wrapping(NAME)
     table = entries(source)
     inside, outside = source.formats
