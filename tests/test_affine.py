@@ -63,7 +63,7 @@ def test_every_float32_scale_has_a_spelling(
     fmt = Format.affine(signed, width, scale, data.draw(st.integers(low, high)))
     assert (fmt.min_code, fmt.max_code) == (low, high)
     assert Format.parse(str(fmt)) == fmt
-    assert len(str(fmt)) <= len("uint64::") + 15 + 20
+    assert len(str(fmt)) <= len("uint64::") + 24 + 20
 
 
 @pytest.mark.parametrize(

@@ -324,7 +324,7 @@ REFUSED = [
     ),
     (
         "gelu --width 8 --to tflite-int16",
-        r"tflite-int16 must be given signed 16-bit formats such as SQ4\.12, zero point 0, not 'SQ4\.4'; choose .*",
+        r"tflite-int16 must be given signed 16-bit formats .*, zero point 0, not 'SQ4\.4'; choose .*",
     ),
     (
         "gelu --width 16 --overflow wrap --to tflite-int16",
