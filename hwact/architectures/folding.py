@@ -46,6 +46,8 @@ class Folding:
         One of ``KINDS``.
     guard_bits : int
         Fraction bits of the core's result below the output's ulp.
+    saturated : bool
+        Whether a saturation follows, so that the core's result may lie beyond the output format.
 
     Raises
     ------
@@ -56,6 +58,7 @@ class Folding:
     spec: UnitSpec
     kind: str
     guard_bits: int
+    saturated: bool = True
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
@@ -137,7 +140,7 @@ class Folding:
 
     def intervals(self) -> tuple[Codes, Codes]:
         """Inclusive bounds of ``D`` for every address, in units of ``2**-guard_bits`` ulp."""
-        low, high = self.spec.unclamped()
+        low, high = self.spec.unclamped() if self.saturated else self.spec.allowed
         base = self._base_codes() << max(0, self._base_shift)
         low, high = (low << self.guard_bits) - base, ((high + 1) << self.guard_bits) - 1 - base
         if not self.folded:

@@ -37,7 +37,7 @@ def build(spec: UnitSpec, parameters: Parameters) -> Datapath:
         ``folding``: a kind of :mod:`hwact.architectures.folding`.
     """
     kind = str(parameters["folding"])
-    region = Region.of(Folding(spec, kind, _guard_bits(spec, kind)))
+    region = Region.of(Folding(spec, kind, _guard_bits(spec, kind), saturated=kind != "plain"))
     if (region.low > region.high).any():
         raise InfeasibleError(
             f"codes that fold together must have a value in common, not by {kind!r}; choose plain"
