@@ -89,6 +89,6 @@ def square(a: Node) -> Node:
 def balanced_sum(rows: list[Node]) -> Node:
     """The sum of all rows as a tree of neighbours."""
     while len(rows) > 1:
-        pairs = [(rows[i] + rows[i + 1]).named("partial_sum") for i in range(0, len(rows) - 1, 2)]
+        pairs = [(rows[i] + rows[i + 1]).named("partial_sum").keep() for i in range(0, len(rows) - 1, 2)]
         rows = pairs + rows[len(rows) & ~1 :]
     return rows[0]

@@ -36,6 +36,8 @@ class Target:
         Logic between two registers when no latency is asked for; ps.
     folded_table : float
         What a large table costs behind logic, in units of what it costs behind wires.
+    adder_bit : float
+        One bit of an adder, in look-up tables.
     """
 
     name: str
@@ -44,6 +46,7 @@ class Target:
     carry_delay: int
     stage_delay: int
     folded_table: float
+    adder_bit: float = 1
 
 
 # Orders of magnitude from the vendors' data sheets at the slowest speed grade, routing included; for standard
@@ -56,7 +59,15 @@ TARGETS = {
         Target(
             name="ice40", lut_inputs=4, lut_delay=1200, carry_delay=130, stage_delay=8000, folded_table=1.3
         ),
-        Target(name="asic", lut_inputs=4, lut_delay=300, carry_delay=80, stage_delay=5000, folded_table=1.2),
+        Target(
+            name="asic",
+            lut_inputs=4,
+            lut_delay=300,
+            carry_delay=80,
+            stage_delay=5000,
+            folded_table=1.2,
+            adder_bit=2,
+        ),
     )
 }
 
@@ -133,11 +144,12 @@ def _trailing_zeros(node: g.Node) -> int:
     return 0
 
 
-def _adder_area(node: g.Add | g.Subtract, _: Target) -> float:
-    """One look-up table a bit, but for low bits that pass through."""
-    if isinstance(node, g.Subtract):
-        return node.width - _trailing_zeros(node.b)
-    return node.width - max(map(_trailing_zeros, node.operands))
+def _adder_area(node: g.Add | g.Subtract, hardware: Target) -> float:
+    """All bits but the low ones that pass through."""
+    through = (
+        _trailing_zeros(node.b) if isinstance(node, g.Subtract) else max(map(_trailing_zeros, node.operands))
+    )
+    return hardware.adder_bit * (node.width - through)
 
 
 def _select_area(node: g.Select, _: Target) -> float:
@@ -233,7 +245,7 @@ _AREA: dict[type[g.Node], Callable[..., float]] = {
     g.Add: _adder_area,
     g.Subtract: _adder_area,
     g.Multiply: _multiplier_area,
-    g.Square: lambda node, _: 1.1 * node.a.width**2,
+    g.Square: lambda node, hardware: (1.1 if hardware.lut_inputs == 6 else 1.9) * node.a.width**2,
     g.RoundShift: _round_area,
     g.Compare: _compare_area,
     g.Select: _select_area,
