@@ -15,7 +15,7 @@ from fractions import Fraction
 
 from hwact.errors import ArgumentError
 from hwact.functions import primitives as p
-from hwact.functions.expr import PI, Const, E, Expr, Variable, X
+from hwact.functions.expr import PI, Const, E, Expr, Variable, X, select
 
 MAX_TEXT = 500
 MAX_DEPTH = 40
@@ -37,6 +37,10 @@ def _gelu_tanh(u: Expr) -> Expr:
     return u * p.sigmoid(2 * p.sqrt(2 / PI) * (u + Fraction(44715, 10**6) * u**3))
 
 
+def _smelu(u: Expr) -> Expr:
+    return select(u + 1, 0, 0, select(u - 1, (u + 1) ** 2 / 4, u, u))
+
+
 FUNCTIONS: dict[str, tuple[int, Callable[..., Expr]]] = {
     **{name: (1, getattr(p, name)) for name in (
         "exp", "expm1", "log", "log1p", "sqrt", "sin", "cos", "atan", "sinh", "cosh", "tanh", "sigmoid",
@@ -55,6 +59,7 @@ FUNCTIONS: dict[str, tuple[int, Callable[..., Expr]]] = {
     "gelu_tanh": (1, _gelu_tanh),
     "silu": (1, lambda u: u * p.sigmoid(u)),
     "swish": (1, lambda u: u * p.sigmoid(u)),
+    "smelu": (1, _smelu),
     "mish": (1, lambda u: u * p.softplus_gate(u)),
 }  # fmt: skip
 
