@@ -32,6 +32,7 @@ LEVELS = {
     "hwact.design": 5,
     "hwact.interfaces": 6,
     "hwact.naming": 6,
+    "hwact.normalisation": 6,
     "hwact.golden": 6,
     "hwact.systemverilog": 6,
     "hwact.fusesoc": 6,
