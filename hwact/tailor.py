@@ -29,7 +29,9 @@ _DEFAULTS = {"eta": 0.9, "tau": 0.3, "zeta": 1.5}
 @click.option("--zeta", type=float, help="DKS of FUNCTION: the largest C'(1), 1.5 unless given.")
 @click.option("--method", default="tat", show_default=True, help="tat or dks.")
 @click.option("--digits", type=int, help="Signed digits of each constant; the fewest unless given.")
-@click.option("--tolerance", default=0.01, show_default=True, help="What rounding constants may move Q and C.")
+@click.option(
+    "--tolerance", default=0.01, show_default=True, help="What rounding constants may move Q and C."
+)
 @click.option("--width", type=int, help="Also make the unit; bits, stands for SQ4.(width-4).")
 @click.option("--input-format", metavar="FORMAT", help="Also make the unit.")
 @click.option("--output-format", metavar="FORMAT", help="The input format unless given.")
@@ -56,9 +58,7 @@ def tailor(
     goal = {key: options.pop(key) for key in _DEFAULTS}
     with progress.status("tailoring"):
         exact = _tailored(base, network, method, goal)
-        rows = (
-            roundings(exact, network, tolerance) if digits is None else [rounded(exact, network, digits)]
-        )
+        rows = roundings(exact, network, tolerance) if digits is None else [rounded(exact, network, digits)]
     chosen = rows[-1].tailored
     given = {key: value for key, value in options.items() if value is not None}
     unit = _unit(chosen, given)

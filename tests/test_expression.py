@@ -16,6 +16,7 @@ import torch
 from hwact import functions
 from hwact.errors import ArgumentError
 from hwact.formats import Format, Overflow
+from hwact.functions import smelu
 from hwact.functions.algebra import exact_value
 from hwact.functions.parse import FUNCTIONS, MAX_DEPTH, MAX_EXPONENT, MAX_SIZE, MAX_TEXT, parse
 from hwact.functions.shape import Line, Symmetry
@@ -84,6 +85,7 @@ def test_every_known_function_is_evaluated_right() -> None:
             "softplus", "relu6", "hardtanh", "hardsigmoid", "hardswish", "softsign", "gelu", "silu", "mish",
         )},
         "swish": torch.nn.functional.silu,
+        "smelu": lambda x: smelu.counterpart(x, 1.0),
         "gelu_tanh": lambda x: torch.nn.functional.gelu(x, approximate="tanh"),
     }  # fmt: skip
     points = np.array([0.0625, 0.5, 1.0, 2.25, 6.0])
@@ -99,7 +101,7 @@ def test_every_known_function_is_evaluated_right() -> None:
         assert np.allclose(got, expected, rtol=1e-14, atol=1e-15), name
         checked.add(name)
     assert checked == set(FUNCTIONS) - {"min", "max", "clip"}
-    assert len(checked) == 27
+    assert len(checked) == 28
 
 
 def test_pi_and_e() -> None:

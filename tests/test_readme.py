@@ -27,7 +27,7 @@ STALE = "must be current; run python benchmarks/readme.py"
 
 
 def test_the_search_finds_the_commands() -> None:
-    assert len(COMMANDS) == TEXT.count("\n    python ") == 19
+    assert len(COMMANDS) == TEXT.count("\n    python ") == 20
     assert len([command for command in COMMANDS if INSTALL in command]) == 2
 
 
@@ -68,6 +68,7 @@ def test_every_command_runs_in_the_order_shown(folder: Path) -> None:
     named = {"smelu_sq4_12", "gelu_sq4_12", "swish_sq4_12", "smelu_beta0_5_sq4_12", "softplus_sq4_8"}
     named |= {"mish_sq4_8", "tanh_sq4_12_sq1_15", "gelu_grad_sq4_12", "quickgelu", "digits", "report.html"}
     named |= {"gelu_int8_0_05f_m3_int8_0_02f_m100"}
+    named |= {"trelu_negative_slope0_4375_sq4_4"}
     assert built == named
 
 

@@ -80,9 +80,7 @@ class Pieces:
 
     def diff(self) -> Pieces:
         """The derivative, without what jumps contribute."""
-        return Pieces(
-            self.cuts, self.coefficients[..., 1:] * np.arange(1.0, self.coefficients.shape[-1])
-        )
+        return Pieces(self.cuts, self.coefficients[..., 1:] * np.arange(1.0, self.coefficients.shape[-1]))
 
     def __mul__(self, other: Pieces) -> Pieces:
         left, right = self.coefficients, other.coefficients
@@ -167,7 +165,7 @@ def kernel_of_smooth(function: Callable[[Floats], Floats], count: int = 128) -> 
 
 
 def staircase(unit: Unit) -> Pieces:
-    """The function from real numbers to real numbers that a bit-exact unit is, rounding of inputs included."""
+    """The function of real numbers that a bit-exact unit is, rounding of its inputs included."""
     if unit.spec.overflow is not Overflow.SATURATE:
         raise ArgumentError(
             f"overflow must be saturate for Q and C maps, not {str(unit.spec.overflow)!r}; build it so"
@@ -199,7 +197,7 @@ def local_map(function: FunctionSpec | Unit) -> LocalMap:
     def kernel(q: float) -> Kernel:
         scale = math.sqrt(q)
         if pieces is not None:
-            return kernel_of_pieces(pieces.of_line(np.float64(scale), np.float64(0.0)))
+            return kernel_of_pieces(pieces.of_line(np.array(scale), np.array(0.0)))
         assert isinstance(function, FunctionSpec)
         return kernel_of_smooth(lambda z: function.float_form(scale * z))
 

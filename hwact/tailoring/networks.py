@@ -95,9 +95,7 @@ def weighted(square: float, shortcut: float, branch: float) -> float:
     return square * shortcut + (1 - square) * branch
 
 
-def _sum(
-    square: float, shortcut: tuple[float, Floats], branch: tuple[float, Floats]
-) -> tuple[float, Floats]:
+def _sum(square: float, shortcut: tuple[float, Floats], branch: tuple[float, Floats]) -> tuple[float, Floats]:
     q = weighted(square, shortcut[0], branch[0])
     return q, (square * shortcut[0] * shortcut[1] + (1 - square) * branch[0] * branch[1]) / q
 
@@ -195,6 +193,6 @@ def _module_parts(module: Any) -> list[Layers | Residual]:
     if type(module).__module__ == "torch.nn.modules.activation":
         return [Layers(1)]
     raise ArgumentError(
-        "a module must be made of Sequential, Linear, Conv, Flatten, Dropout, activations and residual blocks "
-        f"with `branch` and `shortcut`, not {type(module).__name__!r}; describe the network in a file"
+        "a module must be made of Sequential, Linear, Conv, Flatten, Dropout, activations and residual "
+        f"blocks with `branch` and `shortcut`, not {type(module).__name__!r}; describe the network in a file"
     )
