@@ -170,14 +170,13 @@ def staircase(unit: Unit) -> Pieces:
         raise ArgumentError(
             f"overflow must be saturate for Q and C maps, not {str(unit.spec.overflow)!r}; build it so"
         )
-    codes = unit.input_format.codes()
-    upper = codes[1:].astype(np.float64)
+    upper = (unit.input_format.codes()[1:] - unit.input_format.zero_point).astype(np.float64)
     if unit.spec.rounding is Rounding.TOWARD_ZERO:
         upper -= upper <= 0
     elif unit.spec.rounding is not Rounding.FLOOR:
         upper -= 0.5
-    levels = np.ldexp(unit.design.codes.astype(np.float64), -unit.output_format.frac_bits)
-    cuts = np.ldexp(upper, -unit.input_format.frac_bits)
+    levels = unit.output_format.values(unit.design.codes)
+    cuts = upper * float(unit.input_format.ulp)
     changes = np.flatnonzero(np.diff(levels))
     return Pieces(cuts[changes], levels[np.concatenate([[0], changes + 1])][:, None])
 
