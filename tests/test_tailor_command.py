@@ -42,6 +42,12 @@ def test_trelu_for_fifty_layers(run: Run) -> None:
     assert last == "next: python -m hwact generate trelu --negative-slope 7/16 --width 8"
 
 
+def test_a_tighter_tolerance_takes_more_digits(run: Run) -> None:
+    found = run("tailor", "--depth", "50", "--tolerance", "0.003", "--json").json()
+    assert [row["digits"] for row in found["roundings"]] == [1, 2, 3]
+    assert found["roundings"][2]["error"] <= 0.003 < found["roundings"][1]["error"] < 0.006
+
+
 def test_the_next_command_makes_the_unit(run: Run, here: Path) -> None:
     last = run("tailor", "smelu", "--depth", "20").out.splitlines()[-1]
     command = shlex.split(last.removeprefix("next: python -m hwact "))

@@ -112,13 +112,13 @@ def test_maps_of_a_unit_are_those_of_its_staircase() -> None:
 @pytest.mark.parametrize("rounding", ["half_up", "half_even", "half_away", "floor", "toward_zero"])
 @pytest.mark.parametrize("form", ["SQ4.3", "int7:0.11:-9"])
 def test_the_staircase_is_the_unit(rounding: str, form: str) -> None:
-    unit = hwact.build("gelu", input_format=form, rounding=rounding)
+    unit = hwact.build("exp", input_format=form, rounding=rounding)
     values = np.linspace(-9, 9, 36001) + 1e-7
     pieces = staircase(unit)
     stairs = pieces.coefficients[np.searchsorted(pieces.cuts, values), 0]
     assert np.array_equal(stairs, unit(values))
     assert stairs.size == 36001
-    assert len(pieces.coefficients) > 30
+    assert len(pieces.coefficients) > 15
 
 
 def test_a_unit_that_wraps_has_no_maps() -> None:
