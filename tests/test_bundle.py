@@ -407,7 +407,7 @@ def test_an_input_that_nothing_needs_is_waived_with_the_reason() -> None:
 def test_the_units_are_varied() -> None:
     units = [hwact.build(**options) for options in UNITS]
     seen = {(unit.interface, unit.latency > 0, unit.lanes > 1) for unit in units}
-    assert {unit.design.architecture for unit in units} == {"table", "piecewise", "quadratic"}
+    assert {unit.design.architecture for unit in units} == {"table", "piecewise", "quadratic", "rows"}
     assert {part[:2] for part in seen} == {(name, on) for name in ("stream", "bare") for on in (False, True)}
     assert {unit.input_format.width for unit in units} >= {1, 2, 3, 4, 16}
     assert any(part[2] for part in seen)

@@ -18,6 +18,7 @@ from pyosys import libyosys as ys  # noqa: E402 - it leaves flags with which lat
 sys.setdlopenflags(_FLAGS)
 
 _ARITHMETIC = ("$add", "$sub", "$mul")
+_INVERSION = "$not"
 _COMPARISON = ("$lt", "$le", "$gt", "$ge", "$eq", "$ne")
 INSTANCE, PLACE = "hwact_table", "_place"
 
@@ -79,8 +80,14 @@ def _set_tables_aside(module: ys.Module) -> None:
 def _match_operand_widths(module: ys.Module) -> None:
     """Extend the operands of arithmetic to one width, so that linters find no implicit extension."""
     for cell in list(module.selected_cells()):
-        arithmetic = cell.type.str() in _ARITHMETIC
-        if not arithmetic and cell.type.str() not in _COMPARISON:
+        kind = cell.type.str()
+        if kind == _INVERSION and _parameter(cell, "A_WIDTH") < _parameter(cell, "Y_WIDTH"):
+            bits = cell.getPort(_identifier("A"))
+            bits.extend_u0(_parameter(cell, "Y_WIDTH"), _parameter(cell, "A_SIGNED") == 1)
+            cell.setPort(_identifier("A"), bits)
+            cell.setParam(_identifier("A_WIDTH"), ys.Const(_parameter(cell, "Y_WIDTH"), 32))
+        arithmetic = kind in _ARITHMETIC
+        if not arithmetic and kind not in _COMPARISON:
             continue
         widest = max(_parameter(cell, f"{port}_WIDTH") for port in ("Y" if arithmetic else "AB"))
         for port in "AB":

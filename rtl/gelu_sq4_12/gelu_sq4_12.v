@@ -112,7 +112,7 @@ module gelu_sq4_12(clk, rst, i_data, i_valid, i_ready, o_data, o_valid, o_ready)
   reg valid_s1;
   reg valid_s2;
   reg valid_s3;
-  assign _03_ = ~ square;
+  assign _03_ = ~ { 1'h0, square };
   assign select_20 = curve_3[0] ? { _03_[6], _03_ } : { 1'h0, square, 1'h0 };
   assign select_21 = curve_3[0] ? square : 6'h00;
   assign select_22 = curve_3[1] ? select_20 : { 2'h0, select_21 };
@@ -150,7 +150,7 @@ module gelu_sq4_12(clk, rst, i_data, i_valid, i_ready, o_data, o_valid, o_ready)
   assign sum_1 = { select_3, select_3, select_3 } + select_6;
   assign _09_ = ~ i_data[8:3];
   assign select_7[5:0] = i_data[9] ? i_data[8:3] : _09_;
-  assign _10_ = ~ square[5:4];
+  assign _10_ = ~ { 1'h0, square[5:4] };
   assign select_8 = curve_1[0] ? { _10_[2], _10_ } : { 1'h0, square[5:3] };
   assign select_9 = curve_1[0] ? square[5:4] : 2'h0;
   assign select_10 = curve_1[1] ? select_8 : { 2'h0, select_9 };
@@ -160,7 +160,7 @@ module gelu_sq4_12(clk, rst, i_data, i_valid, i_ready, o_data, o_valid, o_ready)
   assign select_12 = slope_3[0] ? { compare, i_data[8:6] } : 4'h0;
   assign select_13 = slope_3[1] ? select_11 : { select_12[3], select_12 };
   assign sum_3 = { sum_2[4], sum_2 } + { select_13_s1[4], select_13_s1 };
-  assign _01_ = ~ square[5:2];
+  assign _01_ = ~ { 1'h0, square[5:2] };
   assign select_14 = curve_2[0] ? { _01_[4], _01_ } : { 1'h0, square[5:1] };
   assign select_15 = curve_2[0] ? square[5:2] : 4'h0;
   assign select_16 = curve_2[1] ? select_14 : { 2'h0, select_15 };
