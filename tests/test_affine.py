@@ -215,7 +215,7 @@ def test_foldings_that_need_other_formats_say_so(kind: str) -> None:
                 input_format=formats[0],
                 output_format=formats[1],
                 architecture="table",
-                architecture_parameters={"folding": kind},
+                architecture_parameters={"folding": kind, "magnitude": "chain", "logic": "cases"},
             )
 
 
@@ -236,9 +236,24 @@ def test_the_command_line(here: Path, run: Run) -> None:
 @pytest.mark.parametrize(
     ("function", "formats", "architecture", "parameters"),
     [
-        ("tanh", ("int8:0.03f", "int8:1/127:5"), "table", {"folding": "magnitude"}),
-        ("sigmoid", ("int8:0.06f", "uint8:1/128:9"), "table", {"folding": "magnitude"}),
-        ("gelu", ("int8:0.03f", "int8:0.015f:-90"), "table", {"folding": "magnitude"}),
+        (
+            "tanh",
+            ("int8:0.03f", "int8:1/127:5"),
+            "table",
+            {"folding": "magnitude", "magnitude": "chain", "logic": "cases"},
+        ),
+        (
+            "sigmoid",
+            ("int8:0.06f", "uint8:1/128:9"),
+            "table",
+            {"folding": "magnitude", "magnitude": "chain", "logic": "cases"},
+        ),
+        (
+            "gelu",
+            ("int8:0.03f", "int8:0.015f:-90"),
+            "table",
+            {"folding": "magnitude", "magnitude": "chain", "logic": "cases"},
+        ),
         ("smelu", ("int8:1/32:17", "int8:1/32:-60"), "quadratic", {}),
         ("hardswish", ("int10:0.013:100", "int10:0.01:-300"), "quadratic", {}),
     ],

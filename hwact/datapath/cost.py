@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from math import ceil, log2
+from math import ceil, log, log2
 from typing import Any
 
 import numpy as np
@@ -186,13 +186,14 @@ def _compare_area(node: g.Compare, hardware: Target) -> float:
 
 
 def _table_area(node: g.Lookup, hardware: Target) -> float:
-    area, large = (
-        _minterm_luts(node.table, hardware.lut_inputs),
-        len(node.table) > _LARGE[hardware.lut_inputs],
-    )
+    if node.network is not None:
+        return _NETWORK * len(node.network.cells)
+    area = _minterm_luts(node.table, hardware.lut_inputs)
+    large = len(node.table) > _LARGE[hardware.lut_inputs]
     return area * hardware.folded_table if large and _computed(node.address) else area
 
 
+_NETWORK = 1.1  # what synthesis makes of a look-up table of a network
 _LARGE = {4: 64, 6: 128}  # entries, by inputs of a look-up table
 
 
@@ -237,6 +238,12 @@ def _table_delay(node: g.Lookup, hardware: Target) -> int:
     return hardware.lut_delay * (1 + ceil(max(0, depth - hardware.lut_inputs) / 2))
 
 
+def _negate_delay(node: g.Negate, hardware: Target) -> int:
+    if node.chained:
+        return _adder(node.width, hardware)
+    return hardware.lut_delay * (1 + ceil(log(max(2, node.width), hardware.lut_inputs)))
+
+
 def _round_area(node: g.RoundShift, _: Target) -> float:
     return 0 if node.rounding is Rounding.FLOOR else node.width + (node.rounding is not Rounding.HALF_UP) * 2
 
@@ -246,6 +253,7 @@ _AREA: dict[type[g.Node], Callable[..., float]] = {
     g.Subtract: _adder_area,
     g.Multiply: _multiplier_area,
     g.Square: lambda node, hardware: (1.1 if hardware.lut_inputs == 6 else 1.9) * node.a.width**2,
+    g.Negate: lambda node, hardware: (1 if node.chained else 1.4) * (node.width - 1),
     g.RoundShift: _round_area,
     g.Compare: _compare_area,
     g.Select: _select_area,
@@ -258,6 +266,7 @@ _DELAY: dict[type[g.Node], Callable[..., int]] = {
     g.Subtract: lambda node, hardware: _adder(node.width, hardware),
     g.Multiply: _multiplier_delay,
     g.Square: _multiplier_delay,
+    g.Negate: _negate_delay,
     g.RoundShift: lambda node, hardware: _adder(node.a.width, hardware),
     g.Compare: lambda node, hardware: _adder(max(o.width for o in node.operands) // 2, hardware),
     g.Select: lambda node, hardware: hardware.lut_delay,

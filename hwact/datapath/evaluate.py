@@ -79,6 +79,8 @@ def _apply(node: g.Node, v: list[Integers], tables: dict[int, Integers], codes: 
             return v[0] * v[0]
         case g.Invert():
             return ~v[0]
+        case g.Negate():
+            return np.where(v[1].astype(bool), -v[0], v[0])
         case g.ShiftLeft():
             return v[0] << node.amount
         case g.ShiftRight():

@@ -15,6 +15,7 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib.memory import Memory
 
 from hwact.datapath import graph as g
+from hwact.datapath.network import Network
 from hwact.datapath.schedule import Schedule
 from hwact.formats import Rounding
 
@@ -26,10 +27,14 @@ class Extended(Protocol):
 
 
 class Table(NamedTuple):
-    """A read-only table: the width of its words in bits, and the words as bits, from address 0."""
+    """A read-only table: the width of its words in bits, and the words as bits, from address 0.
+
+    With a network, that is written in place of the words.
+    """
 
     width: int
     words: tuple[int, ...]
+    network: Network | None = None
 
 
 class Pipeline:
@@ -118,6 +123,8 @@ class Pipeline:
                 return extended(node.a) * extended(node.a)
             case g.Invert():
                 return ~extended(node.a)
+            case g.Negate():
+                return _negated(extended(node.a), self._at(m, node.condition, stage), node.chained)
             case g.Known():
                 return extended(node.a, max(node.width, node.a.width))[: node.width]
             case g.ShiftLeft():
@@ -159,13 +166,12 @@ class Pipeline:
         return total[node.amount : node.amount + node.width]
 
     def _table(self, m: Module, node: g.Lookup, stage: int) -> Value:
-        name, mask = self._name(node), (1 << node.width) - 1
-        words = tuple(word & mask for word in node.table[: node.address.high + 1])
+        name, words = self._name(node), node.words
         m.submodules[table_name(name)] = memory = Memory(shape=node.width, depth=len(words), init=words)
         port = memory.read_port(domain="comb")
         data = Signal(node.width, name=name)
         m.d.comb += [port.addr.eq(self._at(m, node.address, stage)), data.eq(port.data)]
-        self.tables[name] = Table(node.width, words)
+        self.tables[name] = Table(node.width, words, node.network)
         return data
 
 
@@ -204,6 +210,13 @@ def _compared(node: g.Compare, extended: Extended) -> Value:
     else:
         less = a.as_signed() < b.as_signed() if is_signed else a < b
     return less if node.relation is g.Relation.LESS else ~less
+
+
+def _negated(a: Value, condition: Value, chained: bool) -> Value:
+    """Invert and add 1; or invert the bits above the lowest that is set."""
+    if chained:
+        return (a ^ condition.replicate(len(a))) + resized(condition, False, len(a))
+    return Cat(a[:1], *(a[bit] ^ (condition & a[:bit].any()) for bit in range(1, len(a))))
 
 
 def _saturated(node: g.Saturate, extended: Extended) -> Value:

@@ -15,6 +15,7 @@ from amaranth.back import rtlil
 from amaranth.lib.wiring import Component
 
 from hwact.datapath import yosys
+from hwact.datapath.network import Network
 from hwact.datapath.rtl import Table, table_name
 from hwact.errors import ToolError
 
@@ -116,9 +117,9 @@ def _used_bits(text: str) -> dict[str, set[int]]:
 
 
 def _with_table(text: str, signal: str, table: Table) -> str:
-    """Replace a table's instance by a ``case`` statement.
+    """Replace a table's instance by its network, or by a ``case`` statement.
 
-    It drives the wire that the instance drove, or a register of its own where that is part of a port.
+    The latter drives the wire that the instance drove, or a register of its own where that is part of a port.
     """
     instance = rf"  {yosys.INSTANCE} {table_name(signal)}{yosys.PLACE} \(\n"
     found = re.search(
@@ -127,6 +128,8 @@ def _with_table(text: str, signal: str, table: Table) -> str:
     if found is None:  # nothing reads the table
         assert f"{table_name(signal)}{yosys.PLACE}" not in text, signal
         return text
+    if table.network is not None:
+        return text.replace(found[0], _network(table.network, found["address"], found["data"], signal))
     data, bits = found["data"], f"[{table.width - 1}:0] " * (table.width > 1)
     if f"  wire {bits}{data};\n" in text:
         text = text.replace(f"  wire {bits}{data};\n", f"  reg {bits}{data};\n")
@@ -137,6 +140,45 @@ def _with_table(text: str, signal: str, table: Table) -> str:
     assert first is not None
     text = text.replace(found[0], case)
     return f"{text[: first.start()]}  reg {bits}{register};\n{text[first.start() :]}"
+
+
+def _network(network: Network, address: str, data: str, signal: str) -> str:
+    """A wire for each cell."""
+    names = [f"{signal}_address[{bit}]" for bit in range(network.inputs)]
+    names += [f"{signal}_lut{number}" for number in range(len(network.cells))]
+    lines = [f"  wire [{network.inputs - 1}:0] {signal}_address;"]
+    lines += [f"  wire {name};" for name in names[network.inputs :]]
+    lines += [f"  assign {signal}_address = {address};"]
+    for name, cell in zip(names[network.inputs :], network.cells, strict=True):
+        logic = _logic(cell.function, [names[operand] for operand in cell.operands])
+        lines.append(f"  assign {name} = {logic};")
+    outputs = ", ".join(names[output] for output in reversed(network.outputs))
+    return "".join(f"{line}\n" for line in [*lines, f"  assign {data} = {{ {outputs} }};"])
+
+
+def _logic(function: int, operands: Sequence[str]) -> str:
+    """A function, given by its output for each value of the operands, as an expression."""
+    if not operands:
+        return f"1'b{function}"
+    *lower, top = operands
+    half = 1 << len(lower)
+    ones = (1 << half) - 1
+    zero, one = function & ones, function >> half
+    if zero == one:
+        return _logic(zero, lower)
+    if zero == one ^ ones:
+        rest = _logic(zero, lower)
+        return {"1'b0": top, "1'b1": f"~{top}"}.get(rest, f"({top} ^ {rest})")
+    match zero, one:
+        case 0, _:
+            return f"({top} & {_logic(one, lower)})"
+        case _, 0:
+            return f"(~{top} & {_logic(zero, lower)})"
+        case _ if one == ones:
+            return f"({top} | {_logic(zero, lower)})"
+        case _ if zero == ones:
+            return f"(~{top} | {_logic(one, lower)})"
+    return f"({top} ? {_logic(one, lower)} : {_logic(zero, lower)})"
 
 
 def _case(table: Table, address: str, data: str) -> str:

@@ -17,7 +17,7 @@ from pyosys import libyosys as ys  # noqa: E402 - it leaves flags with which lat
 
 sys.setdlopenflags(_FLAGS)
 
-_ARITHMETIC = ("$add", "$sub", "$mul")
+_ARITHMETIC = ("$add", "$sub", "$mul", "$xor")
 _INVERSION = "$not"
 _COMPARISON = ("$lt", "$le", "$gt", "$ge", "$eq", "$ne")
 INSTANCE, PLACE = "hwact_table", "_place"
@@ -78,25 +78,27 @@ def _set_tables_aside(module: ys.Module) -> None:
 
 
 def _match_operand_widths(module: ys.Module) -> None:
-    """Extend the operands of arithmetic to one width, so that linters find no implicit extension."""
+    """Extend operands to one width, that of the result where there is one, so that nothing is implicit."""
     for cell in list(module.selected_cells()):
         kind = cell.type.str()
-        if kind == _INVERSION and _parameter(cell, "A_WIDTH") < _parameter(cell, "Y_WIDTH"):
-            bits = cell.getPort(_identifier("A"))
-            bits.extend_u0(_parameter(cell, "Y_WIDTH"), _parameter(cell, "A_SIGNED") == 1)
-            cell.setPort(_identifier("A"), bits)
-            cell.setParam(_identifier("A_WIDTH"), ys.Const(_parameter(cell, "Y_WIDTH"), 32))
-        arithmetic = kind in _ARITHMETIC
-        if not arithmetic and kind not in _COMPARISON:
-            continue
-        widest = max(_parameter(cell, f"{port}_WIDTH") for port in ("Y" if arithmetic else "AB"))
-        for port in "AB":
-            bits = cell.getPort(_identifier(port))
-            bits.extend_u0(widest, _parameter(cell, f"{port}_SIGNED") == 1)
-            cell.setPort(_identifier(port), bits)
-            cell.setParam(_identifier(f"{port}_WIDTH"), ys.Const(widest, 32))
-            if arithmetic:
+        if kind == _INVERSION:
+            _extend(cell, "A", _parameter(cell, "Y_WIDTH"))
+        elif kind in _ARITHMETIC:
+            for port in "AB":
+                _extend(cell, port, _parameter(cell, "Y_WIDTH"))
                 cell.setParam(_identifier(f"{port}_SIGNED"), ys.Const(0, 1))
+        elif kind in _COMPARISON:
+            widest = max(_parameter(cell, f"{port}_WIDTH") for port in "AB")
+            for port in "AB":
+                _extend(cell, port, widest)
+
+
+def _extend(cell: ys.Cell, port: str, width: int) -> None:
+    """Extend an operand, by its sign where it has one; or cut it."""
+    bits = cell.getPort(_identifier(port))
+    bits.extend_u0(width, _parameter(cell, f"{port}_SIGNED") == 1)
+    cell.setPort(_identifier(port), bits)
+    cell.setParam(_identifier(f"{port}_WIDTH"), ys.Const(width, 32))
 
 
 def _parameter(cell: ys.Cell, name: str) -> int:
