@@ -46,7 +46,7 @@ def centred(data: Data) -> Data:
         difference = inputs - mean
         return difference / difference.square().mean(dim=1, keepdim=True).sqrt()
 
-    return data._replace(inputs=scaled(data.inputs), test_inputs=scaled(data.test_inputs))
+    return Data(scaled(data.inputs), data.targets, scaled(data.test_inputs), data.test_targets)
 
 
 def click_log(examples: int, test_examples: int, seed: int = 0) -> Data:

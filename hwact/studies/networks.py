@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
+from typing import Self
 
 import torch
 from torch import Tensor, nn
 
 from hwact.studies.activations import Function
+from hwact.studies.statistics import rounded
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 """Outputs (replicas, batch, outputs), targets (replicas, batch, ...) -> losses (replicas,)."""
@@ -40,31 +42,38 @@ def orthogonal(gain: float) -> Draw:
 
 
 class Replicas:
-    """Fully connected networks with zero biases, one for each seed.
-
-    Parameters
-    ----------
-    sizes : sequence of int
-        Inputs, hidden units, outputs.
-    seeds : sequence of int
-        A replica depends on its own seed alone.
-    draw : callable
-        Of weights; one for all layers.
+    """Fully connected networks.
 
     Attributes
     ----------
     weights, biases : lists of tensors, shapes (replicas, inputs, outputs) and (replicas, 1, outputs)
     """
 
-    def __init__(self, sizes: Sequence[int], seeds: Sequence[int], draw: Draw, device: str = "cpu") -> None:
-        drawn = []
+    def __init__(self, weights: Sequence[Tensor], biases: Sequence[Tensor]) -> None:
+        self.weights, self.biases = list(weights), list(biases)
+
+    @classmethod
+    def drawn(cls, sizes: Sequence[int], seeds: Sequence[int], draw: Draw, device: str = "cpu") -> Self:
+        """New networks with biases of 0, ready to train.
+
+        Parameters
+        ----------
+        sizes : sequence of int
+            Inputs, hidden units, outputs.
+        seeds : sequence of int
+            One a replica, which depends on nothing else.
+        draw : callable
+            Of weights; one for all layers.
+        """
+        replicas = []
         for seed in seeds:
             generator = torch.Generator().manual_seed(seed)
-            drawn.append([draw(*shape, generator) for shape in pairwise(sizes)])
-        self.weights = [torch.stack(layer).to(device) for layer in zip(*drawn, strict=True)]
-        self.biases = [torch.zeros(len(seeds), 1, size, device=device) for size in sizes[1:]]
-        for tensor in self.parameters():
+            replicas.append([draw(*shape, generator) for shape in pairwise(sizes)])
+        weights = [torch.stack(layer).to(device) for layer in zip(*replicas, strict=True)]
+        biases = [torch.zeros(len(seeds), 1, size, device=device) for size in sizes[1:]]
+        for tensor in (*weights, *biases):
             tensor.requires_grad_(True)
+        return cls(weights, biases)
 
     def parameters(self) -> list[Tensor]:
         """Weights and biases, layer by layer."""
@@ -140,20 +149,34 @@ def train(
     loss: Loss,
     optimizer: torch.optim.Optimizer,
     rates: Tensor | None = None,
-) -> None:
-    """Train on the examples of each replica's order, in batches.
+) -> Tensor:
+    """Train on the examples of each replica's order, in batches; returns the losses, (steps, replicas).
 
     Parameters
     ----------
     order : int64 tensor, shape (replicas, batch * steps)
     rates : tensor, shape (replicas,), optional
-        Factors of each replica's loss: its learning rate where the optimiser is SGD with a rate of 1.
+        Learning rates of the replicas, where the optimiser's own is 1.
     """
+    parameters, curve = networks.parameters(), []
     for chosen in order.to(inputs.device).split(batch, dim=1):
         losses = loss(networks(inputs[chosen], activation), targets[chosen])
         optimizer.zero_grad()
-        (losses if rates is None else losses * rates).sum().backward()
+        losses.sum().backward()
+        curve.append(losses.detach())
+        before = None if rates is None else [tensor.detach().clone() for tensor in parameters]
         optimizer.step()
+        if before is not None:
+            with torch.no_grad():
+                for tensor, old in zip(parameters, before, strict=True):
+                    tensor.copy_(torch.lerp(old, tensor, rates[:, None, None]))
+    return torch.stack(curve)
+
+
+def means(curve: Tensor, points: int) -> tuple[list[int], list[float | None]]:
+    """A curve of losses, (steps, replicas), as at most so many means, and the steps at which each ends."""
+    ends = torch.linspace(0, len(curve), min(points, len(curve)) + 1).long().tolist()
+    return ends[1:], [rounded(float(curve[i:j].mean())) for i, j in pairwise(ends)]
 
 
 def best_rate(final: Tensor, seeds: int) -> int:

@@ -35,7 +35,11 @@ class Plan:
     widths: tuple[int, ...]
 
     def __post_init__(self) -> None:
-        if isinstance(self.seeds, bool) or not isinstance(self.seeds, int) or not 2 <= self.seeds <= MAX_SEEDS:
+        if (
+            isinstance(self.seeds, bool)
+            or not isinstance(self.seeds, int)
+            or not 2 <= self.seeds <= MAX_SEEDS
+        ):
             raise ArgumentError(f"seeds must be an integer from 2 to {MAX_SEEDS}, not {self.seeds!r}")
         if not all(isinstance(width, int) and MIN_WIDTH <= width <= MAX_WIDTH for width in self.widths):
             raise ArgumentError(
