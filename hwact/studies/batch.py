@@ -151,7 +151,7 @@ def run(plan: Plan, device: str, progress: Progress) -> Results:
         for batch in plan.batches
         for kind in NORMALISATIONS
     ]
-    rows = []
+    rows: list[dict[str, Any]] = []
     scores: dict[_Cell, npt.NDArray[np.float64]] = {}
     for width, choice, batch, kind in cells:
         progress(f"batch {batch}, {kind}, {choice.label}, {named(width)}", len(rows), len(cells))

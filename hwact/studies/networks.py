@@ -164,9 +164,9 @@ def train(
         optimizer.zero_grad()
         losses.sum().backward()
         curve.append(losses.detach())
-        before = None if rates is None else [tensor.detach().clone() for tensor in parameters]
+        before = [tensor.detach().clone() for tensor in parameters] if rates is not None else []
         optimizer.step()
-        if before is not None:
+        if rates is not None:
             with torch.no_grad():
                 for tensor, old in zip(parameters, before, strict=True):
                     tensor.copy_(torch.lerp(old, tensor, rates[:, None, None]))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Do two trainings of the same network predict the same?
+"""How far two trainings of the same network predict the same.
 
 For each seed three networks are trained: one, a second that differs by its initial weights alone, and a third
 that differs by the order of its examples alone. Prediction difference (PD) and churn compare the first with
@@ -20,7 +20,7 @@ from torch import Tensor
 from hwact.report import COLOURS, MARKERS, styled
 from hwact.studies import data as sources
 from hwact.studies import networks
-from hwact.studies.activations import RELU, SMOOTH, Choice, Function, smelus
+from hwact.studies.activations import RELU, SMOOTH, Function, smelus
 from hwact.studies.data import Data
 from hwact.studies.plan import Plan as BasePlan
 from hwact.studies.plan import Progress, Results, named
@@ -43,7 +43,7 @@ class Plan(BasePlan):
     epochs: int
 
 
-FULL = Plan(seeds=12, widths=(16, 12, 8), clicks=16384, test_clicks=4096, epochs=8)
+FULL = Plan(seeds=8, widths=(16, 12, 8), clicks=8192, test_clicks=4096, epochs=5)
 QUICK = Plan(seeds=3, widths=(8,), clicks=4096, test_clicks=1024, epochs=3)
 
 
@@ -60,7 +60,8 @@ class _Task(NamedTuple):
 def run(plan: Plan, device: str, progress: Progress) -> Results:
     """Train the triples of every activation, in float and at every width."""
     tasks = _tasks(plan)
-    rows, differences = [], {}
+    rows: list[dict[str, Any]] = []
+    differences = {}
     total = len(tasks) * len(plan.precisions) * len(CHOICES)
     for width in plan.precisions:
         for choice in CHOICES:
@@ -112,7 +113,7 @@ def _auc(outputs: Tensor, targets: Tensor) -> Tensor:
 
 
 def triples(seeds: int) -> tuple[list[int], list[int]]:
-    """Seeds of the initial weights and of the orders: all firsts, all of other weights, all of other orders."""
+    """Seeds of weights and of orders: of all firsts, of those of other weights, of those of other orders."""
     first, other = list(range(seeds)), list(range(10_000, 10_000 + seeds))
     return first + other + first, first + first + other
 

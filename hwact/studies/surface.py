@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How smooth are the loss over weights and the output over inputs?
+"""How smooth the loss is over weights, and the output over inputs.
 
 Loss: networks trained on the digits with SmeLU of each beta, ReLU being beta 0, are moved along two random
-directions whose columns are as long as the weights' own (Li et al., arXiv 1712.09913). Output: random networks
-over a plane of inputs. Both on a grid, in float and through bit-exact units.
+directions whose columns are as long as the weights' own (Li et al., arXiv 1712.09913). Output: random
+networks over a plane of inputs. Both on a grid, in float and through bit-exact units.
 
 Roughness is ``sum |d[i+1] - d[i]| / (2 sum |d[i]|)`` over the second differences d along both axes: 0 where
 the surface bends evenly, 1 where kinks are alone between flat pieces, and above where it is a staircase.
@@ -61,7 +61,7 @@ def run(plan: Plan, device: str, progress: Progress) -> Results:
         for surface, choices in (("loss", LOSS_CHOICES), ("output", OUTPUT_CHOICES))
         for choice in choices
     ]
-    rows = []
+    rows: list[dict[str, Any]] = []
     rough: dict[tuple[str, Choice, int | None], Tensor] = {}
     for surface, choice, width in cells:
         progress(f"{surface}, {choice.label}, {named(width)}", len(rows), len(cells))
@@ -198,13 +198,8 @@ def _draw(axes: Any, rows: Sequence[dict[str, Any]], surface: str, label: str, p
     values = torch.tensor(row["grid"])
     image = values.log() if surface == "loss" else values
     reach = REACH[surface]
-    axes.imshow(
-        image.T,
-        origin="lower",
-        extent=(-reach, reach, -reach, reach),
-        cmap="viridis",
-        interpolation="nearest",
-    )
+    box = (-reach, reach, -reach, reach)
+    axes.imshow(image.T, origin="lower", extent=box, interpolation="nearest")
     axis = torch.linspace(-reach, reach, len(values))
     axes.contour(axis, axis, image.T, levels=8, colors="white", linewidths=0.5)
     axes.set(xticks=[], yticks=[])

@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Do gradients reach the first layer, and which units and weights get none?
+"""Whether gradients reach the first layer, and which units and weights get none.
 
-Autoencoders of 5 to 13 layers of neurons, input and output among them, learn the digits with sigmoid, ReLU and
-SmeLU, from He's initialisation and from a narrower one. Each is trained at several learning rates, and shown
-at the one of the lowest training error.
+Autoencoders of 5 to 13 layers of neurons, input and output among them, learn the digits with sigmoid, ReLU
+and SmeLU, from He's initialisation and from a narrower one. Each is trained at several learning rates, and
+shown at the one of the lowest training error.
 """
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -47,7 +48,7 @@ class Plan(BasePlan):
     checkpoints: int = 5
 
 
-FULL = Plan(seeds=4, widths=(8,), layers=(5, 7, 11, 13), rates=(0.001, 0.003, 0.01), steps=500)
+FULL = Plan(seeds=4, widths=(8,), layers=(5, 7, 11, 13), rates=(0.001, 0.003), steps=300)
 QUICK = Plan(seeds=2, widths=(8,), layers=(5, 13), rates=(0.003, 0.01), steps=60, checkpoints=2)
 
 
@@ -59,7 +60,7 @@ def sizes(layers: int, inputs: int) -> list[int]:
 
 def run(plan: Plan, device: str, progress: Progress) -> Results:
     """Train every autoencoder at every rate, and measure the gradients of the best."""
-    rows = []
+    rows: list[dict[str, Any]] = []
     cells = [
         (layers, initialisation, choice, width)
         for width in plan.precisions
@@ -103,7 +104,7 @@ def _trained(
     order = networks.orders(seeds, len(inputs), plan.steps * plan.batch)
     steps = np.linspace(0, plan.steps, plan.checkpoints + 1).astype(int).tolist()
     seen = [_Gradients.of(stack, function, inputs, data.test_inputs)]
-    for start, stop in zip(steps, steps[1:], strict=False):
+    for start, stop in pairwise(steps):
         part = order[:, start * plan.batch : stop * plan.batch]
         networks.train(
             stack, function, inputs, inputs, part, batch=plan.batch,
@@ -174,7 +175,7 @@ def _numbers(values: Tensor) -> list[float | None]:
 
 
 def figure(results: Results) -> Figure:
-    """Float: gradients by layer at the start, units without gradient and error curves, deepest autoencoder."""
+    """Of the deepest in float: gradients by layer at the start, units without gradient, error curves."""
     rows = [row for row in results["rows"] if row["precision"] == named(None)]
     deepest = max(row["layers"] for row in rows)
     with styled(7.2, 4.6) as picture:
