@@ -59,7 +59,7 @@ FULL = Plan(
 QUICK = Plan(seeds=2, widths=(8,), depths=(10, 25), bases=("smelu",), rates=(0.01,), steps=40)
 
 
-class _Subject(NamedTuple):
+class Subject(NamedTuple):
     """An activation, words for its constants, and the initial weights it wants."""
 
     choice: Choice
@@ -68,17 +68,18 @@ class _Subject(NamedTuple):
     in_hardware: bool = True
 
 
-def _subjects(depth: int, bases: tuple[str, ...]) -> Iterator[_Subject]:
+def subjects(depth: int, bases: tuple[str, ...]) -> Iterator[Subject]:
+    """What is trained at a depth, ReLU at He's initialisation first."""
     he, network = networks.gaussian(2.0), plain(depth)
-    yield _Subject(Choice(RELU_AT_HE, RELU.arguments), "", he)
-    yield _Subject(Choice("relu, orthogonal", RELU.arguments), "", networks.orthogonal(2**0.5))
-    yield _Subject(Choice("smelu, He", smelus(1)[0].arguments), "", he)
+    yield Subject(Choice(RELU_AT_HE, RELU.arguments), "", he)
+    yield Subject(Choice("relu, orthogonal", RELU.arguments), "", networks.orthogonal(2**0.5))
+    yield Subject(Choice("smelu, He", smelus(1)[0].arguments), "", he)
     yield from _tailored("trelu", tailored_rectifier(network, ETA), network)
     for base in bases:
         yield from _tailored(f"tailored {base}", tat(base, network, TAU), network)
 
 
-def _tailored(label: str, exact: Tailored, network: Network) -> Iterator[_Subject]:
+def _tailored(label: str, exact: Tailored, network: Network) -> Iterator[Subject]:
     """With its exact constants, with as few digits as keep the maps of the network, and TReLU with one."""
     rows = roundings(exact, network, TOLERANCE)
     forms = [("exact", exact, False), (_digits(rows[-1].digits), rows[-1].tailored, True)]
@@ -87,7 +88,7 @@ def _tailored(label: str, exact: Tailored, network: Network) -> Iterator[_Subjec
     for words, tailored, in_hardware in forms:
         words += f", slope {float(tailored.slope):.4g}" if isinstance(tailored, Rectifier) else ""
         choice = Choice(label, tuple(tailored.arguments.items()))
-        yield _Subject(choice, words, networks.orthogonal(1.0), in_hardware)
+        yield Subject(choice, words, networks.orthogonal(1.0), in_hardware)
 
 
 def _digits(count: int) -> str:
@@ -100,7 +101,7 @@ def run(plan: Plan, device: str, progress: Progress) -> Results:
     cells = [
         (depth, subject, width)
         for depth in plan.depths
-        for subject in _subjects(depth, plan.bases)
+        for subject in subjects(depth, plan.bases)
         for width in plan.precisions
         if width is None or subject.in_hardware
     ]
@@ -123,7 +124,7 @@ def run(plan: Plan, device: str, progress: Progress) -> Results:
 
 
 def _trained(
-    plan: Plan, depth: int, subject: _Subject, width: int | None, data: Data, device: str
+    plan: Plan, depth: int, subject: Subject, width: int | None, data: Data, device: str
 ) -> tuple[dict[str, Any], npt.NDArray[np.float64]]:
     """The row of one network, and its test accuracy by seed."""
     function = subject.choice.at(width, device)

@@ -6,7 +6,7 @@ directions whose columns are as long as the weights' own (Li et al., arXiv 1712.
 networks over a plane of inputs. Both on a grid, in float and through bit-exact units.
 
 Roughness is ``sum |d[i+1] - d[i]| / (2 sum |d[i]|)`` over the second differences d along both axes: 0 where
-the surface bends evenly, 1 where kinks are alone between flat pieces, and above where it is a staircase.
+the surface bends evenly, 1 where kinks are alone between flat pieces, 0.91 where all bends are noise.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ OUTPUT_CHOICES = (*LOSS_CHOICES, *SMOOTH)
 REACH = {"loss": 1.0, "output": 2.0}  # a grid goes from minus this to plus this
 PLANE = (2, 32, 32, 32, 1)
 RATE, BATCH, CHUNK = 0.005, 32, 64
-DRAWN = 4  # digits that a drawn surface keeps
+DRAWN_LABELS = (RELU.label, *(choice.label for choice in smelus(0.5, 2)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +68,7 @@ def run(plan: Plan, device: str, progress: Progress) -> Results:
         function = choice.at(width, device)
         scores = None
         if surface == "loss":
-            found, scores = _losses(plan, function, data, device)
+            found, scores = losses(plan, function, data, device)
         else:
             found = _outputs(plan, function, device)
         rough[surface, choice, width] = roughness(found)
@@ -76,7 +76,7 @@ def run(plan: Plan, device: str, progress: Progress) -> Results:
             "roughness": interval(rough[surface, choice, width]),
             "minima": interval(minima(found)),
             "accuracy": None if scores is None else interval(scores),
-            "grid": [[float(f"{value:.{DRAWN}g}") for value in line] for line in found[0].tolist()],
+            "grid": [[float(f"{value:.4g}") for value in line] for line in found[0].tolist()],
         }
         rows.append({"surface": surface, "activation": choice.label, "precision": named(width), **row})
     claims = [
@@ -96,8 +96,23 @@ def _axis(surface: str, points: int) -> Tensor:
     return torch.linspace(-REACH[surface], REACH[surface], points)
 
 
-def _losses(plan: Plan, function: Function, data: Data, device: str) -> tuple[Tensor, Tensor]:
+def losses(plan: Plan, function: Function, data: Data, device: str) -> tuple[Tensor, Tensor]:
     """Losses around every trained network, (seeds, points, points), and the networks' test accuracies."""
+    stack = trained(plan, function, data, device)
+    scores = networks.accuracy(stack.predict(data.test_inputs, function), data.test_targets)
+    inputs, targets = data.inputs[: plan.images], data.targets[: plan.images]
+    axis = _axis("loss", plan.loss_points)
+    points = torch.cartesian_prod(axis, axis).to(device)
+    surfaces = []
+    for seed in range(plan.seeds):
+        ways = directions(stack, seed)
+        parts = [_at(stack, seed, ways, chunk, function, inputs, targets) for chunk in points.split(CHUNK)]
+        surfaces.append(torch.cat(parts).view(len(axis), len(axis)))
+    return torch.stack(surfaces).double().cpu(), scores.cpu()
+
+
+def trained(plan: Plan, function: Function, data: Data, device: str) -> networks.Replicas:
+    """The networks around which losses are measured, one a seed."""
     seeds = range(plan.seeds)
     stack = networks.Replicas.drawn((data.inputs.shape[1], 24, 16, 10), seeds, networks.gaussian(2.0), device)
     networks.train(
@@ -106,19 +121,10 @@ def _losses(plan: Plan, function: Function, data: Data, device: str) -> tuple[Te
         batch=BATCH, loss=networks.cross_entropy,
         optimizer=torch.optim.Adam(stack.parameters(), lr=RATE),
     )  # fmt: skip
-    scores = networks.accuracy(stack.predict(data.test_inputs, function), data.test_targets)
-    inputs, targets = data.inputs[: plan.images], data.targets[: plan.images]
-    axis = _axis("loss", plan.loss_points)
-    points = torch.cartesian_prod(axis, axis).to(device)
-    surfaces = []
-    for seed in seeds:
-        ways = _directions(stack, seed)
-        parts = [_at(stack, seed, ways, chunk, function, inputs, targets) for chunk in points.split(CHUNK)]
-        surfaces.append(torch.cat(parts).view(len(axis), len(axis)))
-    return torch.stack(surfaces).double().cpu(), scores.cpu()
+    return stack
 
 
-def _directions(stack: networks.Replicas, seed: int) -> list[Tensor]:
+def directions(stack: networks.Replicas, seed: int) -> list[Tensor]:
     """Two directions for each layer of one replica, (2, inputs, outputs), with the weights' column norms."""
     generator = torch.Generator().manual_seed(seed)
     found = []
@@ -180,9 +186,8 @@ def minima(surfaces: Tensor) -> Tensor:
 def figure(results: Results) -> Figure:
     """The first seed's surfaces: losses above, outputs below, in float and at the narrowest width."""
     rows = results["rows"]
-    shown = [RELU.label, *(c.label for c in smelus(0.5, 2))]
     precisions = list(dict.fromkeys(row["precision"] for row in rows))
-    columns = [(label, p) for p in dict.fromkeys([precisions[0], precisions[-1]]) for label in shown]
+    columns = [(label, p) for p in dict.fromkeys([precisions[0], precisions[-1]]) for label in DRAWN_LABELS]
     with styled(1.5 * len(columns), 3.6) as picture:
         grid = picture.subplots(2, len(columns), squeeze=False)
         for surface, line in zip(REACH, grid, strict=True):
@@ -196,12 +201,12 @@ def _draw(axes: Any, rows: Sequence[dict[str, Any]], surface: str, label: str, p
     where = (surface, label, precision)
     (row,) = [r for r in rows if (r["surface"], r["activation"], r["precision"]) == where]
     values = torch.tensor(row["grid"])
-    image = values.log() if surface == "loss" else values
+    image = (values.log() if surface == "loss" else values).T.numpy()
     reach = REACH[surface]
     box = (-reach, reach, -reach, reach)
-    axes.imshow(image.T, origin="lower", extent=box, interpolation="nearest")
-    axis = torch.linspace(-reach, reach, len(values))
-    axes.contour(axis, axis, image.T, levels=8, colors="white", linewidths=0.5)
+    axes.imshow(image, origin="lower", extent=box, interpolation="nearest")
+    axis = _axis(surface, len(values)).numpy()
+    axes.contour(axis, axis, image, levels=8, colors="white", linewidths=0.5)
     axes.set(xticks=[], yticks=[])
     axes.grid(visible=False)
     title = f"{label}, {precision}\n" if surface == "loss" else ""

@@ -103,14 +103,14 @@ def _trained(
     optimizer = torch.optim.Adam(stack.parameters(), lr=1)
     order = networks.orders(seeds, len(inputs), plan.steps * plan.batch)
     steps = np.linspace(0, plan.steps, plan.checkpoints + 1).astype(int).tolist()
-    seen = [_Gradients.of(stack, function, inputs, data.test_inputs)]
+    seen = [Gradients.of(stack, function, inputs, data.test_inputs)]
     for start, stop in pairwise(steps):
         part = order[:, start * plan.batch : stop * plan.batch]
         networks.train(
             stack, function, inputs, inputs, part, batch=plan.batch,
             loss=networks.squared_error, optimizer=optimizer, rates=rates,
         )  # fmt: skip
-        seen.append(_Gradients.of(stack, function, inputs, data.test_inputs))
+        seen.append(Gradients.of(stack, function, inputs, data.test_inputs))
     final = networks.squared_error(stack.predict(inputs, function), stack.spread(inputs))
     best = networks.best_rate(final.detach(), plan.seeds)
     chosen = slice(best * plan.seeds, (best + 1) * plan.seeds)
@@ -131,7 +131,7 @@ def _trained(
 
 
 @dataclass(frozen=True)
-class _Gradients:
+class Gradients:
     """Of every replica: root mean square by layer, shares of exact zeros, and the error on test images."""
 
     sizes: Tensor
@@ -140,7 +140,7 @@ class _Gradients:
     errors: Tensor
 
     @classmethod
-    def of(cls, stack: networks.Replicas, function: Function, inputs: Tensor, test: Tensor) -> _Gradients:
+    def of(cls, stack: networks.Replicas, function: Function, inputs: Tensor, test: Tensor) -> Gradients:
         weights, units = gradients(stack, function, inputs)
         sizes = torch.stack([g.square().mean(dim=(1, 2)).sqrt() for g in weights], dim=1)
         errors = networks.squared_error(stack.predict(test, function), stack.spread(test))
