@@ -206,7 +206,8 @@ def _draw(axes: Any, rows: Sequence[dict[str, Any]], surface: str, label: str, p
     box = (-reach, reach, -reach, reach)
     axes.imshow(image, origin="lower", extent=box, interpolation="nearest")
     axis = _axis(surface, len(values)).numpy()
-    axes.contour(axis, axis, image, levels=8, colors="white", linewidths=0.5)
+    lines = axes.contour(axis, axis, image, levels=5, colors="white", linewidths=0.5)
+    lines.set_rasterized(True)  # on a staircase they have many thousand points
     axes.set(xticks=[], yticks=[])
     axes.grid(visible=False)
     title = f"{label}, {precision}\n" if surface == "loss" else ""

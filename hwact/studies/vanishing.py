@@ -45,10 +45,10 @@ class Plan(BasePlan):
     rates: tuple[float, ...]
     steps: int
     batch: int = 64
-    checkpoints: int = 5
+    checkpoints: int = 4
 
 
-FULL = Plan(seeds=4, widths=(8,), layers=(5, 7, 11, 13), rates=(0.001, 0.003), steps=300)
+FULL = Plan(seeds=4, widths=(8,), layers=(5, 7, 11, 13), rates=(0.002, 0.005), steps=200)
 QUICK = Plan(seeds=2, widths=(8,), layers=(5, 13), rates=(0.003, 0.01), steps=60, checkpoints=2)
 
 
