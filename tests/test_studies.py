@@ -197,13 +197,18 @@ def test_gradients_by_layer_are_autograds() -> None:
     x = torch.rand(30, 6, generator=torch.Generator().manual_seed(0))
     weights, units = vanishing.gradients(stack, function, x)
     assert [unit.shape for unit in units] == [(2, 5), (2, 4), (2, 5)]
+    seen = vanishing.Gradients.of(stack, function, x, x)
     for replica in range(2):
         single = alone(stack, replica, function)
         nn.functional.mse_loss(single(x), x).backward()
         layers = [module for module in single if isinstance(module, nn.Linear)]
-        for layer, found in zip(layers, weights, strict=True):
+        for layer, found, sizes in zip(layers, weights, seen.sizes.T, strict=True):
             assert layer.weight.grad is not None
             assert torch.allclose(layer.weight.grad.T, found[replica], atol=1e-7)
+            assert sizes[replica].item() == pytest.approx(
+                layer.weight.grad.square().mean().sqrt().item(), rel=1e-4
+            )
+        assert seen.errors[replica].item() == pytest.approx(nn.functional.mse_loss(single(x), x).item())
 
 
 def test_dead_units_and_their_weights_are_counted() -> None:
