@@ -23,6 +23,7 @@ from hwact.evaluation import evaluate_file, evaluate_numbers
 from hwact.formats import Overflow, Rounding
 from hwact.interfaces import INTERFACES
 from hwact.options import choice_options, generation_options, specification_options
+from hwact.study import study
 from hwact.tailor import tailor
 from hwact.unit import Unit, build
 
@@ -214,4 +215,5 @@ command.add_command(compare)
 command.add_command(explore)
 command.add_command(export)
 command.add_command(onnx_)
+command.add_command(study)
 command.add_command(tailor)
