@@ -8,6 +8,7 @@ Exit codes: 0 done, 1 a check failed, 2 wrong arguments, 3 a tool is missing or 
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from hwact.evaluation import evaluate_file, evaluate_numbers
 from hwact.formats import Overflow, Rounding
 from hwact.interfaces import INTERFACES
 from hwact.options import choice_options, generation_options, specification_options
+from hwact.output import Output
 from hwact.study import study
 from hwact.tailor import tailor
 from hwact.unit import Unit, build
@@ -106,6 +108,10 @@ def list_(as_json: bool) -> None:
 @command.command()
 @click.argument("names", nargs=-1, metavar="[FUNCTION]...")
 @specification_options
+@click.option("--with-gradient", is_flag=True, help="The derivative beside the function, as second output.")
+@click.option(
+    "--gradient-format", metavar="FORMAT", help="Of that output; one that holds the derivative unless given."
+)
 @generation_options
 def generate(names: tuple[str, ...], out: Path, as_json: bool, **options: Any) -> None:
     """Make units: Verilog, manifest and README; SmeLU, GELU and Swish unless named."""
@@ -124,16 +130,22 @@ def generate(names: tuple[str, ...], out: Path, as_json: bool, **options: Any) -
     if as_json:
         print_json(manifests)
         return
-    rows = [_summary(unit, folder) for unit, folder in zip(units, folders, strict=True)]
+    rows = [row for unit, folder in zip(units, folders, strict=True) for row in _summary(unit, folder)]
     print_table(("unit", "in", "out", "architecture", "max error", "class", "latency", "where"), rows)
     say(f"next: python -m hwact verify {' '.join(map(str, folders))}")
 
 
-def _summary(unit: Unit, folder: Path) -> tuple[object, ...]:
+def _summary(unit: Unit, folder: Path) -> Iterator[tuple[object, ...]]:
+    """A line for the unit, and one for its gradient where it has that."""
     cycles = f"{unit.latency} cycle{'s' * (unit.latency != 1)}"
-    error = f"{unit.accuracy.max_error_ulp:.4f} ulp"
-    formats = unit.input_format, unit.output_format
-    return unit.name, *formats, unit.design.architecture, error, unit.accuracy.class_, cycles, folder
+    yield unit.name, unit.input_format, *_output(unit), cycles, folder
+    if unit.gradient:
+        yield "and gradient", "", *_output(unit.gradient), "", ""
+
+
+def _output(output: Output) -> tuple[object, ...]:
+    error = f"{output.accuracy.max_error_ulp:.4f} ulp"
+    return output.output_format, output.design.architecture, error, output.accuracy.class_
 
 
 @command.command("eval")

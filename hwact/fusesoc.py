@@ -11,12 +11,16 @@ from typing import Any
 _BINARY = {"mode": "binary", "verilator_options": ["-Wall", "-CFLAGS -std=c++20"]}
 
 
-def core(name: str, origin: Sequence[str], version: str) -> str:
-    """``<name>.core``: a CAPI2 description with the targets ``default``, ``lint`` and ``sim``."""
+def core(models: Sequence[str], origin: Sequence[str], version: str) -> str:
+    """``<name>.core``: a CAPI2 description with the targets ``default``, ``lint`` and ``sim``.
+
+    The names are those of the golden models; the first is the unit's own.
+    """
+    name = models[0]
     description = {
         "name": f"hwact:units:{name}:{version}",
         "description": origin[0],
-        "filesets": _filesets(name),
+        "filesets": _filesets(models),
         "targets": {
             "default": {"filesets": ["rtl"]},
             "lint": _verilator(name, "lint", ["rtl", "golden"], {"verilator_options": ["-Wall"]}),
@@ -27,18 +31,21 @@ def core(name: str, origin: Sequence[str], version: str) -> str:
     return "CAPI=2:\n" + comments + _yaml(description)
 
 
-def file_list(name: str, origin: Sequence[str]) -> str:
+def file_list(models: Sequence[str], origin: Sequence[str]) -> str:
     """``<name>.f``: what a simulation with the golden model compiles, by names relative to the list."""
     comments = "".join(f"// {line}\n" for line in origin)
-    return comments + "".join(f"{file}\n" for file in (f"{name}.v", f"{name}_pkg.sv", f"{name}_golden.c"))
+    files = (f"{models[0]}.v", f"{models[0]}_pkg.sv", *(f"{model}_golden.c" for model in models))
+    return comments + "".join(f"{file}\n" for file in files)
 
 
-def _filesets(name: str) -> dict[str, Any]:
-    header = {f"{name}_golden.h": {"file_type": "cSource", "is_include_file": True}}
-    golden = [{f"{name}_pkg.sv": {"file_type": "systemVerilogSource"}}, header]
+def _filesets(models: Sequence[str]) -> dict[str, Any]:
+    name = models[0]
+    headers = [{f"{model}_golden.h": {"file_type": "cSource", "is_include_file": True}} for model in models]
+    sources = [{f"{model}_golden.c": {"file_type": "cSource"}} for model in models]
+    package = {f"{name}_pkg.sv": {"file_type": "systemVerilogSource"}}
     return {
         "rtl": {"files": [f"{name}.v"], "file_type": "verilogSource-2005"},
-        "golden": {"files": [*golden, {f"{name}_golden.c": {"file_type": "cSource"}}]},
+        "golden": {"files": [package, *headers, *sources]},
         "bench": {"files": [f"{name}_tb.sv"], "file_type": "systemVerilogSource"},
     }
 

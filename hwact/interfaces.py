@@ -1,10 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The interfaces of a unit as Amaranth components, and their ports in Verilog."""
+"""The interfaces of a unit as Amaranth components, and their ports in Verilog.
+
+A unit's inputs and outputs have names, ``x`` and ``y`` for the codes of the function, and formats. Each has a
+port of its own, or the lanes of one follow those of another, the first in the least significant bits.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import ClassVar, TypeAlias
 
 from amaranth.hdl import Cat, Const, Module, Shape, Signal, Value, signed, unsigned
 from amaranth.lib import stream
@@ -20,10 +24,12 @@ PORT_MEANINGS: Mapping[str, tuple[str, str]] = {
     "ce": ("input", "clock enable: everything holds while it is low"),
     "x": ("input", "input codes"),
     "y": ("output", "output codes"),
+    "gradient": ("output", "the gradient's codes"),
     "i_data": ("input", "input codes"),
     "i_valid": ("input", "an input word is offered"),
     "i_ready": ("output", "the offered word is taken at this edge"),
     "o_data": ("output", "output codes; hold still while stalled"),
+    "o_gradient": ("output", "the gradient's codes; come and hold still with o_data"),
     "o_valid": ("output", "an output word is offered"),
     "o_ready": ("input", "the offered word is taken at this edge"),
     "aclk": ("input", "clock; everything happens on its rising edge"),
@@ -46,7 +52,7 @@ PORT_MEANINGS: Mapping[str, tuple[str, str]] = {
     "m_axis_tuser": ("output", "that of the input word"),
 }
 
-_DATA_PORTS = ("x", "y", "i_data", "o_data", "s_axis_tdata", "m_axis_tdata")
+Formats: TypeAlias = Mapping[str, Format]
 
 
 class UnitComponent(Component):
@@ -55,7 +61,8 @@ class UnitComponent(Component):
     Parameters
     ----------
     schedule : Schedule
-    input_format, output_format : Format
+    inputs, outputs : mapping of str to Format
+        Formats by name; the outputs in the order of the datapath's.
     lanes : int
         Codes processed side by side; lane 0 is in the least significant bits of a word.
 
@@ -69,47 +76,76 @@ class UnitComponent(Component):
 
     clocked_ports: ClassVar[Mapping[str, str]]
     data_ports: ClassVar[Mapping[str, str]]
+    words: ClassVar[Mapping[str, str]]  # the port of the first input and of the first output
+    beside: ClassVar[str | None]  # the ports of the others; none where they share that of the first
 
-    def __init__(
-        self, schedule: Schedule, input_format: Format, output_format: Format, lanes: int = 1
-    ) -> None:
+    def __init__(self, schedule: Schedule, inputs: Formats, outputs: Formats, lanes: int = 1) -> None:
         self.schedule = schedule
-        self.input_format, self.output_format, self.lanes = input_format, output_format, lanes
+        self.inputs, self.outputs, self.lanes = inputs, outputs, lanes
         self.tables: dict[str, Table] = {}
         self.kept: list[str] = []
         super().__init__(self._signature())
 
     @classmethod
-    def ports(cls, latency: int) -> Mapping[str, str]:
+    def carried(cls, direction: str, formats: Formats) -> dict[str, Formats]:
+        """The data ports of a direction, ``input`` or ``output``, and the formats on each, low bits first."""
+        if cls.beside is None:
+            return {cls.words[direction]: formats}
+        first, *others = ({name: each} for name, each in formats.items())
+        ports = {cls.beside.format(side=direction[0], name=name): each for each in others for name in each}
+        return {cls.words[direction]: first, **ports}
+
+    @classmethod
+    def ports(cls, latency: int, inputs: Formats, outputs: Formats) -> Mapping[str, str]:
         """Verilog ports in order, to Amaranth's names; a combinational unit has no clock."""
-        return {**(cls.clocked_ports if latency else {}), **cls.data_ports}
+        ports = dict(cls.clocked_ports) if latency else {}
+        carried = [cls.carried("input", inputs), cls.carried("output", outputs)]
+        for port, signal in cls.data_ports.items():
+            group = next((names for names in carried if port in names), {})
+            ports |= {port: signal} | {name: name for name in group if name != port}
+        return ports
 
     @classmethod
     def lane_bits(cls, number_format: Format) -> int:
         """Bits of a port that one lane takes; a code is in the low ones."""
         return number_format.width
 
+    @classmethod
+    def port_bits(cls, held: Formats, lanes: int) -> int:
+        """Bits of a port that carries these formats."""
+        return sum(map(cls.lane_bits, held.values())) * lanes
+
     def _signature(self) -> Signature:
         raise AssertionError("every interface states its signature")
 
-    def _shape(self, number_format: Format) -> Shape:
-        bits = self.lane_bits(number_format) * self.lanes
-        return signed(bits) if number_format.signed and self.lanes == 1 else unsigned(bits)
+    def _shapes(self, direction: str, formats: Formats) -> dict[str, Shape]:
+        """The shapes of the data ports of a direction; signed where a port holds one signed code."""
+        shapes = {}
+        for port, held in self.carried(direction, formats).items():
+            bits = self.port_bits(held, self.lanes)
+            alone = self.lanes == 1 and len(held) == 1 and all(each.signed for each in held.values())
+            shapes[port] = signed(bits) if alone else unsigned(bits)
+        return shapes
 
     def _logic(self, m: Module, word: Value, enable: Value) -> Value:
-        """All lanes' pipelines, from the input word to the output word."""
-        results = []
-        for lane in range(self.lanes):
-            code = word.as_unsigned().word_select(lane, self.lane_bits(self.input_format))
-            code = code[: self.input_format.width]
-            prefix = f"lane{lane}_" if self.lanes > 1 else ""
-            pipeline = Pipeline(m, self.schedule, code, enable, prefix)
-            self.tables |= pipeline.tables
-            self.kept += pipeline.kept
-            y = pipeline.schedule.datapath.y
-            result = resized(pipeline.y, y.signed, self.output_format.width)
-            results.append(resized(result, self.output_format.signed, self.lane_bits(self.output_format)))
-        return Cat(*results)
+        """All lanes' pipelines, from the word of all inputs to that of all outputs."""
+        results = [self._lane(m, word, lane, enable) for lane in range(self.lanes)]
+        return Cat(*(codes[output] for output in range(len(self.outputs)) for codes in results))
+
+    def _lane(self, m: Module, word: Value, lane: int, enable: Value) -> list[Value]:
+        """One lane's pipeline: its output codes, in as many bits as they take."""
+        (given,) = self.inputs.values()
+        code = word.as_unsigned().word_select(lane, self.lane_bits(given))[: given.width]
+        prefix = f"lane{lane}_" if self.lanes > 1 else ""
+        pipeline = Pipeline(m, self.schedule, code, enable, prefix)
+        self.tables |= pipeline.tables
+        self.kept += pipeline.kept
+        codes = []
+        nodes = pipeline.schedule.datapath.outputs
+        for node, bits, made in zip(nodes, pipeline.outputs, self.outputs.values(), strict=True):
+            code = resized(bits, node.signed, made.width)
+            codes.append(resized(code, made.signed, self.lane_bits(made)))
+        return codes
 
 
 class StreamUnit(UnitComponent):
@@ -123,6 +159,8 @@ class StreamUnit(UnitComponent):
     i : stream of input words, in
     o : stream of output words, out
         ``schedule.latency`` cycles after its input when not stalled; one word a cycle.
+    o_<name> : further output words, out
+        Each goes with ``o.payload``.
     """
 
     clocked_ports: ClassVar[Mapping[str, str]] = {"clk": "clk", "rst": "rst"}
@@ -134,14 +172,16 @@ class StreamUnit(UnitComponent):
         "o_valid": "o__valid",
         "o_ready": "o__ready",
     }
+    words: ClassVar[Mapping[str, str]] = {"input": "i_data", "output": "o_data"}
+    beside = "{side}_{name}"
 
     def _signature(self) -> Signature:
-        return Signature(
-            {
-                "i": In(stream.Signature(self._shape(self.input_format))),
-                "o": Out(stream.Signature(self._shape(self.output_format))),
-            }
-        )
+        source, sink = self._shapes("input", self.inputs), self._shapes("output", self.outputs)
+        streams = {
+            "i": In(stream.Signature(source.pop("i_data"))),
+            "o": Out(stream.Signature(sink.pop("o_data"))),
+        }
+        return Signature(streams | {name: Out(shape) for name, shape in sink.items()})
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -151,10 +191,11 @@ class StreamUnit(UnitComponent):
             with m.If(self.i.ready):
                 m.d.sync += register.eq(valid)
             valid = register
+        others = [getattr(self, name) for name in [*self.carried("output", self.outputs)][1:]]
         m.d.comb += [
             self.i.ready.eq(self.o.ready | ~valid if self.schedule.latency else self.o.ready),
             self.o.valid.eq(valid),
-            self.o.payload.eq(self._logic(m, self.i.payload, self.i.ready)),
+            Cat(self.o.payload, *others).eq(self._logic(m, self.i.payload, self.i.ready)),
         ]
         return m
 
@@ -166,23 +207,27 @@ class BareUnit(UnitComponent):
     -------
     x : input word, in
     y : output word, out
-        Follows ``x`` by ``schedule.latency`` enabled clock edges.
+        Follows ``x`` by ``schedule.latency`` enabled clock edges; so do further outputs, by their names.
     ce : Signal(1), in
         Clock enable; everything holds while it is low. There is none when the latency is 0.
     """
 
     clocked_ports: ClassVar[Mapping[str, str]] = {"clk": "clk", "ce": "ce"}
     data_ports: ClassVar[Mapping[str, str]] = {"x": "x", "y": "y"}
+    words: ClassVar[Mapping[str, str]] = {"input": "x", "output": "y"}
+    beside = "{name}"
 
     def _signature(self) -> Signature:
         enable = {"ce": In(1)} if self.schedule.latency else {}
-        data = {"x": In(self._shape(self.input_format)), "y": Out(self._shape(self.output_format))}
-        return Signature(enable | data)
+        source, sink = self._shapes("input", self.inputs), self._shapes("output", self.outputs)
+        data = {name: In(shape) for name, shape in source.items()}
+        return Signature(enable | data | {name: Out(shape) for name, shape in sink.items()})
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         enable = self.ce if self.schedule.latency else Const(1)
-        m.d.comb += self.y.eq(self._logic(m, self.x, enable))
+        outputs = [getattr(self, name) for name in self.carried("output", self.outputs)]
+        m.d.comb += Cat(*outputs).eq(self._logic(m, self.x, enable))
         return m
 
 
@@ -190,7 +235,8 @@ class AxisUnit(UnitComponent):
     """A unit with AXI4-Stream interfaces, of the same pipeline and handshake as :class:`StreamUnit`.
 
     A lane takes whole bytes of TDATA: its code is in the low bits. The input's other bits are ignored;
-    the output's are copies of the sign, or zeros for an unsigned format.
+    the output's are copies of the sign, or zeros for an unsigned format. All lanes of a further output lie
+    above those of the first.
 
     Members
     -------
@@ -209,6 +255,8 @@ class AxisUnit(UnitComponent):
         for side in "sm"
         for wire in ("tdata", "tvalid", "tready", "tlast", "tuser")
     }
+    words: ClassVar[Mapping[str, str]] = {"input": "s_axis_tdata", "output": "m_axis_tdata"}
+    beside = None
 
     @classmethod
     def lane_bits(cls, number_format: Format) -> int:
@@ -216,12 +264,11 @@ class AxisUnit(UnitComponent):
 
     def _signature(self) -> Signature:
         reset = {"aresetn": In(1)} if self.schedule.latency else {}
-        inputs, outputs = (
-            unsigned(self.lane_bits(f) * self.lanes) for f in (self.input_format, self.output_format)
-        )
+        (source,) = self._shapes("input", self.inputs).values()
+        (sink,) = self._shapes("output", self.outputs).values()
         return Signature(
             reset
-            | {"s_axis_tdata": In(inputs), "m_axis_tdata": Out(outputs)}
+            | {"s_axis_tdata": In(unsigned(source.width)), "m_axis_tdata": Out(unsigned(sink.width))}
             | {"s_axis_tvalid": In(1), "s_axis_tready": Out(1), "s_axis_tlast": In(1), "s_axis_tuser": In(1)}
             | {
                 "m_axis_tvalid": Out(1),
@@ -260,15 +307,16 @@ INTERFACES: Mapping[str, type[UnitComponent]] = {"stream": StreamUnit, "axis": A
 
 
 def port_records(
-    interface: str, latency: int, input_format: Format, output_format: Format, lanes: int
+    interface: str, latency: int, inputs: Formats, outputs: Formats, lanes: int
 ) -> list[dict[str, str | int]]:
     """Name, direction, width and meaning of every Verilog port."""
     component = INTERFACES[interface]
-    formats = {"input": input_format, "output": output_format}
-    widths = {direction: component.lane_bits(fmt) * lanes for direction, fmt in formats.items()}
+    carried = component.carried("input", inputs) | component.carried("output", outputs)
     records: list[dict[str, str | int]] = []
-    for name in component.ports(latency):
+    for name in component.ports(latency, inputs, outputs):
         direction, meaning = PORT_MEANINGS[name]
-        width = widths[direction] if name in _DATA_PORTS else 1
+        held = carried.get(name, {})
+        width = component.port_bits(held, lanes) if held else 1
+        meaning += "".join(f"; above them, likewise, those of {other}" for other in [*held][1:])
         records.append({"name": name, "direction": direction, "width": width, "meaning": meaning})
     return records

@@ -53,13 +53,21 @@ def checked(name: str) -> str:
     return name
 
 
-def default(function: FunctionSpec, input_format: Format, output_format: Format) -> str:
-    """``<function>[_<parameter><value>][_grad]_<in>[_<out>]`` with parameters that are not the default."""
+def default(
+    function: FunctionSpec, input_format: Format, output_format: Format, gradient_format: Format | None = None
+) -> str:
+    """``<function>[_<parameter><value>][_grad]_<in>[_<out>]`` with parameters that are not the default.
+
+    With a gradient beside the function it is ``_with_grad``, and its format follows where it is not the same.
+    """
     parts = [function.name]
     defaults = dict(function.defaults)
     parts += [f"{key}{_spelled(value)}" for key, value in function.arguments if value != defaults[key]]
-    parts += ["grad"] * function.is_gradient + [input_format.identifier]
-    parts += [output_format.identifier] * (input_format != output_format)
+    parts += ["grad"] * function.is_gradient + ["with_grad"] * (gradient_format is not None)
+    formats = [input_format, output_format, gradient_format or output_format]
+    while len(formats) > 1 and formats[-1] == formats[-2]:
+        formats.pop()
+    parts += [each.identifier for each in formats]
     return checked("_".join(parts))
 
 

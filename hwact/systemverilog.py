@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from hwact.formats import Format
@@ -14,34 +15,41 @@ _PACKAGE = """\
 {origin}
 package {name}_pkg;
   /* verilator lint_off UNUSEDPARAM */  // whoever imports the package takes what it needs
-  localparam int INPUT_WIDTH = {input_width};
-{input_value}
-  localparam bit INPUT_SIGNED = 1'b{input_signed};
-  localparam int INPUT_LANE_BITS = {input_lane_bits};  // of the port, for each lane
-  localparam int OUTPUT_WIDTH = {output_width};
-{output_value}
-  localparam bit OUTPUT_SIGNED = 1'b{output_signed};
-  localparam int OUTPUT_LANE_BITS = {output_lane_bits};
-  localparam int LANES = {lanes};
+{numbers}  localparam int LANES = {lanes};
   localparam int LATENCY = {latency};
   // Of the output codes over all input codes, as in {name}.json.
-  localparam bit [255:0] GOLDEN_SHA256 =
-      256'h{golden_sha256};
-  /* verilator lint_on UNUSEDPARAM */
+{digests}  /* verilator lint_on UNUSEDPARAM */
 
-  typedef logic {input_sign}[INPUT_WIDTH-1:0] input_t;
-  typedef logic {output_sign}[OUTPUT_WIDTH-1:0] output_t;
-
+{types}
 `ifndef SYNTHESIS
-  // {name}_golden.c must be compiled with the simulation.
-  import "DPI-C" pure function {result} {name}_golden(input int code);
-
-  // The output code of an input code.
-  function automatic output_t golden(input input_t code);
-    return output_t'({name}_golden(int'(code)));
-  endfunction
-`endif
+{functions}`endif
 endpackage
+"""
+
+_NUMBER = """\
+  localparam int {side}_WIDTH = {width};
+{value}
+  localparam bit {side}_SIGNED = 1'b{signed};
+  localparam int {side}_LANE_BITS = {lane_bits};{comment}
+"""
+
+_DIGEST = """\
+  localparam bit [255:0] {golden}_SHA256 =
+      256'h{sha256};
+"""
+
+_TYPE = """\
+  typedef logic {sign}[{side}_WIDTH-1:0] {type};
+"""
+
+_FUNCTION = """\
+  // {model}.c must be compiled with the simulation.
+  import "DPI-C" pure function {result} {model}(input int code);
+
+  // The {what} code of an input code.
+  function automatic {type} {golden}(input input_t code);
+    return {type}'({model}(int'(code)));
+  endfunction
 """
 
 _BENCH = """\
@@ -55,7 +63,7 @@ module {name}_tb;
   localparam int PATIENCE = 16 * WORDS + 1000;  // cycles
 
   typedef logic [LANES*INPUT_LANE_BITS-1:0] input_word_t;
-  typedef logic [LANES*OUTPUT_LANE_BITS-1:0] output_word_t;
+  typedef logic [LANES*{output_bits}-1:0] output_word_t;
 
   function automatic input_t code_of(input int index, input int lane);
     return input_t'(index + lane);
@@ -83,17 +91,7 @@ module {name}_tb;
       failures++;
       $display("word %0d: tlast and tuser must come with their words", index);
     end
-    for (int lane = 0; lane < LANES; lane++) begin
-      automatic output_t due = golden(code_of(index, lane));
-      automatic logic [OUTPUT_LANE_BITS-1:0] got = word[lane*OUTPUT_LANE_BITS+:OUTPUT_LANE_BITS];
-      if (got !== OUTPUT_LANE_BITS'(due)) begin
-        failures++;
-        if (failures <= 8)
-          $display("word %0d, lane %0d, input code %0d: expected %0d (0x%0h), got 0x%0h",
-                   index, lane, code_of(index, lane), due, OUTPUT_LANE_BITS'(due), got);
-      end
-    end
-  endtask
+{comparisons}  endtask
 
   // Inputs change while the clock is low, outputs are read before it rises: no race in any simulator.
   task automatic cycle;
@@ -123,6 +121,19 @@ module {name}_tb;
 endmodule
 """
 
+_COMPARISON = """\
+    for (int lane = 0; lane < LANES; lane++) begin
+      automatic {type} due = {golden}(code_of(index, lane));
+      automatic logic [{bits}-1:0] got = word[{offset}lane*{bits}+:{bits}];
+      if (got !== {bits}'(due)) begin
+        failures++;
+        if (failures <= 8)
+          $display("word %0d, lane %0d, input code %0d: expected {what}%0d (0x%0h), got 0x%0h",
+                   index, lane, code_of(index, lane), due, {bits}'(due), got);
+      end
+    end
+"""
+
 # What a bench connects to each port, and when words move.
 _STREAM = {
     "clk": "clock",
@@ -149,7 +160,12 @@ _AXIS = {
     "m_axis_tuser": "first",
 }
 _BARE = {"clk": "clock", "ce": "go", "x": "to_unit", "y": "from_unit"}
-_CONNECTIONS: Mapping[str, Mapping[str, str]] = {"stream": _STREAM, "axis": _AXIS, "bare": _BARE}
+_CONNECTIONS: Mapping[str, dict[str, str]] = {"stream": _STREAM, "axis": _AXIS, "bare": _BARE}
+# With a gradient on a port of its own, the word is in two parts.
+_SLICES = dict.fromkeys(("o_data", "y"), "from_unit[LANES*OUTPUT_LANE_BITS-1:0]")
+_BESIDE = dict.fromkeys(
+    ("o_gradient", "gradient"), "from_unit[LANES*OUTPUT_LANE_BITS+:LANES*GRADIENT_LANE_BITS]"
+)
 
 _HANDSHAKE = """\
   logic offering, taken, offered;
@@ -175,29 +191,63 @@ _MOVES: Mapping[str, str] = {
 }
 
 
-def package(golden: Golden, facts: Mapping[str, Any]) -> str:
-    """``<name>_pkg.sv``: what a bench or a design around the unit must know, and the golden model."""
-    component = INTERFACES[facts["interface"]]
-    numbers: dict[str, object] = {}
-    for side, number in (("input", golden.input_format), ("output", golden.output_format)):
-        lane_bits = component.lane_bits(number)
-        numbers |= {f"{side}_{key}": value for key, value in _number(number, lane_bits).items()}
-        numbers[f"{side}_value"] = _value_parameters(side.upper(), number)
+@dataclass(frozen=True)
+class _Side:
+    """What the package calls an input or output, in capitals, its format and the bits of a lane."""
+
+    name: str
+    number: Format
+    lane_bits: int
+
+    @property
+    def type(self) -> str:
+        return f"{self.name.lower()}_t"
+
+    def texts(self) -> dict[str, object]:
+        return {
+            "side": self.name,
+            "type": self.type,
+            "width": self.number.width,
+            "value": _value_parameters(self.name, self.number),
+            "signed": int(self.number.signed),
+            "sign": "signed " * self.number.signed,
+            "lane_bits": self.lane_bits,
+            "comment": "  // of the port, for each lane" * (self.name == "INPUT"),
+        }
+
+
+_NAMES = ("OUTPUT", "GRADIENT")
+_GOLDENS = ("golden", "golden_gradient")
+
+
+def _sides(goldens: Sequence[Golden], facts: Mapping[str, Any]) -> list[_Side]:
+    """The input, and the outputs in their order."""
+    lane_bits = INTERFACES[facts["interface"]].lane_bits
+    formats = [goldens[0].input_format, *(golden.output_format for golden in goldens)]
+    names = ("INPUT", *_NAMES)
+    return [_Side(name, each, lane_bits(each)) for name, each in zip(names, formats, strict=False)]
+
+
+def package(goldens: Sequence[Golden], facts: Mapping[str, Any]) -> str:
+    """``<name>_pkg.sv``: what a bench or a design around the unit must know, and the golden models."""
+    sides = [side.texts() for side in _sides(goldens, facts)]
+    functions, digests = [], []
+    said = (facts, facts.get("gradient_output", {}))
+    for golden, name, side, each in zip(goldens, _GOLDENS, sides[1:], said, strict=False):
+        result = "int" if golden.result_type == "int32_t" else "int unsigned"
+        what = str(side["side"]).lower()
+        functions.append(
+            _FUNCTION.format(**side, model=golden.function, result=result, golden=name, what=what)
+        )
+        digests.append(_DIGEST.format(golden=name.upper(), sha256=each["golden_sha256"]))
     return _PACKAGE.format(
-        **numbers,
-        **{key: facts[key] for key in ("name", "lanes", "latency", "golden_sha256")},
-        origin=_comment(golden),
-        result="int" if golden.result_type == "int32_t" else "int unsigned",
+        **{key: facts[key] for key in ("name", "lanes", "latency")},
+        origin=_comment(goldens[0]),
+        numbers="".join(_NUMBER.format(**side) for side in sides),
+        digests="".join(digests),
+        types="".join(_TYPE.format(**side) for side in sides),
+        functions="\n".join(functions),
     )
-
-
-def _number(number_format: Format, lane_bits: int) -> dict[str, object]:
-    return {
-        "width": number_format.width,
-        "signed": int(number_format.signed),
-        "sign": "signed " * number_format.signed,
-        "lane_bits": lane_bits,
-    }
 
 
 def _value_parameters(side: str, number_format: Format) -> str:
@@ -211,13 +261,30 @@ def _value_parameters(side: str, number_format: Format) -> str:
     )
 
 
-def bench(golden: Golden, facts: Mapping[str, Any]) -> str:
-    """``<name>_tb.sv``: the unit beside the golden model, for any simulator with DPI-C."""
+def bench(goldens: Sequence[Golden], facts: Mapping[str, Any]) -> str:
+    """``<name>_tb.sv``: the unit beside the golden models, for any simulator with DPI-C."""
     interface = facts["interface"]
-    ports = INTERFACES[interface].ports(facts["latency"])
-    connections = ",\n".join(f"      .{port}({_CONNECTIONS[interface][port]})" for port in ports)
+    sides = _sides(goldens, facts)[1:]
+    wired, comparisons, offset = _CONNECTIONS[interface], [], ""
+    for side, golden in zip(sides, _GOLDENS, strict=False):
+        bits = f"{side.name}_LANE_BITS"
+        what = "" if side is sides[0] else f"{side.name.lower()} "
+        comparisons.append(
+            _COMPARISON.format(type=side.type, golden=golden, bits=bits, offset=offset, what=what)
+        )
+        offset += f"LANES*{bits}+"
+    if len(sides) > 1:
+        wired = {port: _SLICES.get(port, wire) for port, wire in (wired | _BESIDE).items()}
+    connections = ",\n".join(f"      .{port['name']}({wired[port['name']]})" for port in facts["ports"])
     wiring = f"{_MOVES[interface]}\n  {facts['name']} dut (\n{connections}\n  );\n"
-    return _BENCH.format(name=facts["name"], origin=_comment(golden), wiring=wiring)
+    bits = "+".join(f"{side.name}_LANE_BITS" for side in sides)
+    return _BENCH.format(
+        name=facts["name"],
+        origin=_comment(goldens[0]),
+        wiring=wiring,
+        output_bits=bits if len(sides) == 1 else f"({bits})",
+        comparisons="".join(comparisons),
+    )
 
 
 def _comment(golden: Golden) -> str:

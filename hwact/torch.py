@@ -73,7 +73,8 @@ class Activation(nn.Module):
         Its input has at most 24 bits.
     backward : {"exact", "straight_through"} or Unit
         The slope at each input code: the exact function's derivative there; or 1; or what a unit of the
-        derivative (``gradient=True``, of the same input format) puts out. In all of them it is 0 where the
+        same input format puts out as derivative: one of the derivative alone (``gradient=True``), or beside
+        the function (``with_gradient=True``), such as ``unit`` itself. In all of them it is 0 where the
         unit saturates: at the first and the last input code, and where the exact value is outside the output
         format. A unit that wraps has no such codes.
 
@@ -268,19 +269,20 @@ def _slopes(unit: Unit, backward: str | Unit) -> npt.NDArray[np.float64]:
         slopes = np.ones(codes.size)
     else:
         raise ArgumentError(
-            "backward must be 'exact', 'straight_through' or a unit of the derivative, "
-            f"not {backward!r}; build one with gradient=True"
+            "backward must be 'exact', 'straight_through' or a unit with the derivative, "
+            f"not {backward!r}; build one with gradient=True or with_gradient=True"
         )
     return np.where(_saturated(unit, codes), 0.0, slopes)
 
 
-def _hardware_slopes(unit: Unit, gradient: Unit, codes: Codes) -> npt.NDArray[np.float64]:
+def _hardware_slopes(unit: Unit, backward: Unit, codes: Codes) -> npt.NDArray[np.float64]:
+    gradient = backward.gradient or backward
     if gradient.function != unit.function.gradient() or gradient.input_format != unit.input_format:
         raise ArgumentError(
             f"backward must be a unit of the derivative of {unit.function.name} from {unit.input_format}, "
-            f"not {gradient.name!r}; build it with gradient=True and the same function and input format"
+            f"not {backward.name!r}; build it with gradient=True and the same function and input format"
         )
-    return _values(gradient.evaluate(codes), gradient.output_format)
+    return gradient.output_format.values(gradient.evaluate(codes))
 
 
 def _saturated(unit: Unit, codes: Codes) -> npt.NDArray[np.bool_]:

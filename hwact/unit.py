@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
 from importlib.metadata import version
@@ -16,7 +16,6 @@ import numpy as np
 import numpy.typing as npt
 
 from hwact import bundle, functions, naming
-from hwact.accuracy import AccuracyReport
 from hwact.architectures.problem import Accuracy, Parameters, UnitSpec
 from hwact.datapath import cost
 from hwact.datapath.schedule import Schedule, schedule
@@ -27,107 +26,42 @@ from hwact.formats import Format, Overflow, Rounding, member
 from hwact.functions.spec import FunctionSpec
 from hwact.golden import Golden
 from hwact.interfaces import INTERFACES, UnitComponent, port_records
+from hwact.output import Array, Output
+from hwact.pairs import choose_pair, datapath_of, gradient_format_of, joined
 
-Array = npt.NDArray[Any]
 MAX_LANES = 64
 CORRECT_UP_TO = 10
-_BLOCK = 1 << 14
 
 
 @dataclass(frozen=True, eq=False)
-class Unit:
+class Unit(Output):
     """A hardware unit that computes an activation function, and its golden model.
 
-    Made by :func:`build` and :func:`from_manifest`.
+    Made by :func:`build` and :func:`from_manifest`. As an output it is that of the function; its gradient's,
+    where the unit has it, is ``gradient``.
     """
 
     name: str
-    design: Design
     schedule: Schedule
     interface: str
     lanes: int
     expression: str | None = None
+    gradient: Output | None = None
 
     @property
-    def spec(self) -> UnitSpec:
-        """What was asked for."""
-        return self.design.spec
+    def outputs(self) -> dict[str, Output]:
+        """All outputs, by name and in the datapath's order."""
+        return {"y": self} | ({"gradient": self.gradient} if self.gradient else {})
 
     @property
-    def function(self) -> FunctionSpec:
-        """The exact function."""
-        return self.spec.function
-
-    @property
-    def input_format(self) -> Format:
-        """Format of the input codes."""
-        return self.spec.input_format
-
-    @property
-    def output_format(self) -> Format:
-        """Format of the output codes."""
-        return self.spec.output_format
+    def formats(self) -> tuple[dict[str, Format], dict[str, Format]]:
+        """Formats of the inputs and of the outputs, by name."""
+        return {"x": self.input_format}, {name: each.output_format for name, each in self.outputs.items()}
 
     @property
     def latency(self) -> int:
         """Cycles from an input word to its output word, when not stalled; 0 is combinational."""
         return self.schedule.latency
-
-    @property
-    def accuracy(self) -> AccuracyReport:
-        """The error over all input codes."""
-        return self.design.accuracy
-
-    @cached_property
-    def _table(self) -> Array:
-        """Output codes by the input's bits, in the smallest type."""
-        bits = self.input_format.to_bits(self.input_format.codes())
-        table = np.empty(bits.size, dtype=self.output_format.dtype)
-        table[bits] = self.design.codes
-        return table
-
-    def evaluate(self, codes: npt.ArrayLike) -> Array:
-        """The golden model: input codes to output codes, bit-exact with the hardware.
-
-        Parameters
-        ----------
-        codes : integers, any shape
-            Codes of the input format.
-
-        Returns
-        -------
-        integer array of the same shape
-            In the type the codes came in where it holds the output format, else in the smallest that
-            does. Beyond input and output only blocks of a few kilobytes are needed.
-        """
-        array = np.asarray(codes)
-        if array.dtype.kind not in "iu" and array.size:
-            raise ArgumentError(
-                f"codes must be integers, not {array.dtype.name!r}; call the unit itself to pass values"
-            )
-        self.check_range(array)
-        flat = array.reshape(-1)
-        fits = np.can_cast(self.output_format.dtype, array.dtype) and array.dtype.kind in "iu"
-        result = np.empty(flat.size, dtype=array.dtype if fits else self.output_format.dtype)
-        table, mask = self._table.astype(result.dtype), self._table.size - 1
-        for start in range(0, flat.size, _BLOCK):
-            block = slice(start, start + _BLOCK)
-            np.take(table, flat[block].astype(np.intp) & mask, out=result[block], mode="wrap")
-        return result.reshape(array.shape)
-
-    def check_range(self, codes: Array) -> None:
-        """Refuse integers that are no codes of the input format."""
-        limits = np.iinfo(codes.dtype) if codes.dtype.kind in "iu" else None
-        low, high = self.input_format.min_code, self.input_format.max_code
-        if not codes.size or (limits and low <= limits.min and limits.max <= high):
-            return
-        least, most = int(codes.min()), int(codes.max())
-        if least < low or most > high:
-            raise ArgumentError(
-                f"codes of {self.input_format} must be in {low}..{high}, "
-                f"not {least if least < low else most!r}; "
-                "saturate or wrap them first"
-            )
 
     def quantise(self, values: npt.ArrayLike) -> Array:
         """Input codes of values, in the unit's rounding and overflow modes; same shape, int64."""
@@ -139,20 +73,25 @@ class Unit:
 
     def component(self) -> UnitComponent:
         """A fresh Amaranth component."""
-        return INTERFACES[self.interface](self.schedule, self.input_format, self.output_format, self.lanes)
+        return INTERFACES[self.interface](self.schedule, *self.formats, self.lanes)
 
     @cached_property
     def verilog(self) -> str:
         """The unit as one Verilog-2001 module, with a note of its origin."""
         component = self.component()
         module = convert(
-            component, self.name, component.ports(self.latency), component.tables, component.kept
+            component,
+            self.name,
+            component.ports(self.latency, *self.formats),
+            component.tables,
+            component.kept,
         )
         return "".join(f"// {line}\n" for line in bundle.origin(self.manifest_facts())) + module
 
     def manifest_facts(self) -> dict[str, Any]:
         """The manifest without the digest of the Verilog."""
-        spec, report = self.spec, self.accuracy
+        spec, said = self.spec, self.facts()
+        gradient = {"gradient_output": self.gradient.facts()} if self.gradient else {}
         return {
             "name": self.name,
             "function": self.function.name,
@@ -160,23 +99,22 @@ class Unit:
             "parameters": {key: _json_number(value) for key, value in self.function.arguments},
             "gradient": self.function.is_gradient,
             "input_format": str(spec.input_format),
-            "output_format": str(spec.output_format),
+            "output_format": said["output_format"],
             "rounding": spec.rounding.value,
             "overflow": spec.overflow.value,
-            "requested_accuracy": str(spec.accuracy),
+            "requested_accuracy": said["requested_accuracy"],
             "target": spec.target.name,
-            "architecture": self.design.architecture,
-            "architecture_parameters": dict(self.design.parameters),
+            "architecture": said["architecture"],
+            "architecture_parameters": said["architecture_parameters"],
             "interface": self.interface,
             "lanes": self.lanes,
             "latency": self.latency,
             "initiation_interval": 1,
-            "ports": port_records(
-                self.interface, self.latency, spec.input_format, spec.output_format, self.lanes
-            ),
-            "accuracy": report.as_dict(),
-            "golden_sha256": self.golden_sha256,
-            "files": bundle.file_names(self.name),
+            "ports": port_records(self.interface, self.latency, *self.formats, self.lanes),
+            "accuracy": said["accuracy"],
+            "golden_sha256": said["golden_sha256"],
+            **gradient,
+            "files": bundle.file_names(self.name, list(self.outputs)),
             "hwact_version": version("hwact"),
         }
 
@@ -184,24 +122,21 @@ class Unit:
         """The facts of the unit under stable keys, ready for JSON."""
         return {**self.manifest_facts(), "verilog_sha256": hashlib.sha256(self.verilog.encode()).hexdigest()}
 
-    @cached_property
-    def golden_sha256(self) -> str:
-        """Digest of the output codes over all input codes, little-endian in the smallest type."""
-        dtype = self.output_format.dtype.newbyteorder("<")
-        return hashlib.sha256(self.design.codes.astype(dtype).tobytes()).hexdigest()
-
     def write(self, out: str | Path) -> Path:
         """Write the bundle into ``<out>/<name>``; returns that folder."""
         manifest = self.manifest()
-        golden = Golden(
-            self.name,
-            self.input_format,
-            self.output_format,
-            self.design.datapath,
-            self._table,
-            bundle.origin(manifest),
+        return bundle.write(
+            Path(out), self.name, bundle.files(manifest, self.verilog, self._goldens(manifest))
         )
-        return bundle.write(Path(out), self.name, bundle.files(manifest, self.verilog, golden))
+
+    def _goldens(self, manifest: Mapping[str, Any]) -> list[Golden]:
+        """The golden models in C, one for each output."""
+        origin = bundle.origin(manifest)
+        names = bundle.golden_names(self.name, list(self.outputs))
+        return [
+            Golden(name, each.input_format, each.output_format, each.design.datapath, each.table, origin)
+            for name, each in zip(names, self.outputs.values(), strict=True)
+        ]
 
 
 def _json_number(value: Fraction) -> int | float | str:
@@ -259,6 +194,8 @@ def build(
     latency: int | None = None,
     lanes: int = 1,
     gradient: bool = False,
+    with_gradient: bool = False,
+    gradient_format: str | Format | None = None,
     expression: str | None = None,
     name: str | None = None,
     **parameters: object,
@@ -284,6 +221,11 @@ def build(
         Cycles; 0 is combinational; chosen from the target's delays unless given.
     gradient : bool
         The derivative instead of the function.
+    with_gradient : bool
+        The derivative beside the function, as a second output of the same latency.
+    gradient_format : str or Format
+        Of that output. Unless given: the function's where it is fixed point and holds the whole derivative,
+        else the signed format of as many bits that does.
     **parameters
         The function's parameters; a float stands for the decimal that is written.
 
@@ -307,15 +249,40 @@ def build(
         **parameters,
     )
     _check_interface(interface, lanes)
+    slope = _gradient_spec(spec, with_gradient, gradient_format, accuracy)
+    if slope and architecture_parameters is not None:
+        raise ArgumentError(
+            "architecture_parameters must be of one output, not given with with_gradient=True; leave them out"
+        )
     unit_name = (
         naming.checked(name)
         if name is not None
-        else naming.default(spec.function, spec.input_format, spec.output_format)
+        else naming.default(
+            spec.function, spec.input_format, spec.output_format, slope.output_format if slope else None
+        )
     )
-    given = architecture_parameters
-    design = choose(spec, architecture) if given is None else Design.build(spec, architecture, given)
-    plan = schedule(design.datapath, spec.target, latency)
-    return Unit(unit_name, design, plan, interface, lanes, expression)
+    if slope:
+        designs: tuple[Design, ...] = choose_pair((spec, slope), architecture)
+    elif architecture_parameters is not None:
+        designs = (Design.build(spec, architecture, architecture_parameters),)
+    else:
+        designs = (choose(spec, architecture),)
+    return _unit(unit_name, designs, latency, interface, lanes, expression)
+
+
+def _unit(
+    name: str,
+    designs: tuple[Design, ...],
+    latency: int | None,
+    interface: str,
+    lanes: int,
+    expression: str | None,
+) -> Unit:
+    """The unit of a function's design, and its gradient's where that comes along."""
+    both = joined(designs)
+    plan = schedule(datapath_of(both), designs[0].spec.target, latency)
+    gradient = Output(both[1]) if len(both) > 1 else None
+    return Unit(both[0], name, plan, interface, lanes, expression, gradient)
 
 
 def from_manifest(manifest: Mapping[str, Any]) -> Unit:
@@ -327,11 +294,14 @@ def from_manifest(manifest: Mapping[str, Any]) -> Unit:
         The manifest does not describe a unit, or describes one of other codes.
     """
     unit = rebuilt(manifest)
-    if manifest.get("golden_sha256") != unit.golden_sha256:
-        raise BundleError(
-            f"golden_sha256 must be {unit.golden_sha256!r}, the digest of the unit's codes, "
-            f"not {manifest.get('golden_sha256')!r}; generate it again"
-        )
+    for output, said in zip(
+        unit.outputs.values(), (manifest, manifest.get("gradient_output", {})), strict=False
+    ):
+        if said.get("golden_sha256") != output.golden_sha256:
+            raise BundleError(
+                f"golden_sha256 must be {output.golden_sha256!r}, the digest of the unit's codes, "
+                f"not {said.get('golden_sha256')!r}; generate it again"
+            )
     return unit
 
 
@@ -353,14 +323,49 @@ def rebuilt(manifest: Mapping[str, Any]) -> Unit:
             target=cost.target(facts["target"]),
         )
         _check_interface(facts["interface"], facts["lanes"])
-        design = Design.build(spec, facts["architecture"], facts["architecture_parameters"])
-        plan = schedule(design.datapath, spec.target, _given_latency(facts["latency"]))
-        name = naming.checked(facts["name"])
+        designs = [Design.build(spec, facts["architecture"], facts["architecture_parameters"])]
+        if "gradient_output" in facts:
+            designs.append(_rebuilt_gradient(spec, facts["gradient_output"]))
+        name, latency = naming.checked(facts["name"]), _given_latency(facts["latency"])
+        return _unit(name, tuple(designs), latency, facts["interface"], facts["lanes"], facts["expression"])
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         missing = isinstance(error, KeyError)
         reason = f"without the key {error}" if missing else f"that fails with {str(error)!r}"
         raise BundleError(f"a manifest must describe a unit, not one {reason}; generate it again") from error
-    return Unit(name, design, plan, facts["interface"], facts["lanes"], facts["expression"])
+
+
+def _rebuilt_gradient(spec: UnitSpec, facts: Mapping[str, Any]) -> Design:
+    """The design of a unit's second output, from what its manifest says of it."""
+    slope = _gradient_spec(spec, True, facts["output_format"], facts["requested_accuracy"])
+    assert slope is not None
+    return Design.build(slope, facts["architecture"], facts["architecture_parameters"])
+
+
+def _gradient_spec(
+    spec: UnitSpec, wanted: bool, number_format: str | Format | None, accuracy: str | None
+) -> UnitSpec | None:
+    """What the second output must compute, if there is to be one."""
+    if not isinstance(wanted, bool):
+        raise ArgumentError(f"with_gradient must be True or False, not {wanted!r}")
+    if not wanted:
+        if number_format is not None:
+            raise ArgumentError(
+                f"a gradient format must come with a gradient as second output, not {number_format!r} alone; "
+                "add with_gradient"
+            )
+        return None
+    function = spec.function.gradient()
+    if number_format is None:
+        made = gradient_format_of(function, spec.input_format, spec.output_format)
+    else:
+        made = Format.parse(number_format)
+    default = "correct" if _correct_by_default(function, spec.input_format, made) else "faithful"
+    return replace(
+        spec,
+        function=function,
+        output_format=made,
+        accuracy=Accuracy.parse(default if accuracy is None else accuracy),
+    )
 
 
 def _given_latency(latency: int | None) -> int:

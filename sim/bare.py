@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""cocotb bench of the ``bare`` interface: clk ce x y; with latency 0, x y alone."""
+"""cocotb bench of the ``bare`` interface: clk ce x y; with latency 0, x y alone.
+
+A gradient comes with y at a port of its own.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ import cocotb
 from cocotb.handle import HierarchyObject
 
 from sim.patterns import pattern
-from sim.ports import LEVELS, Clock, drive, port, read
+from sim.ports import LEVELS, Clock, Word, drive, port
 from sim.record import Record, conduct
 from sim.settings import Settings
 
@@ -24,7 +27,7 @@ class Bench:
         clocked = SETTINGS.latency > 0
         self.record = record
         self.x = port(dut, "x", SETTINGS.input_width)
-        self.y = port(dut, "y", SETTINGS.output_width)
+        self.y = Word(*(port(dut, name, width) for name, width in SETTINGS.output_ports.items()))
         self.enable = port(dut, "ce") if clocked else None
         self.clock = Clock(port(dut, "clk") if clocked else None, record)
         self.random = Random(f"{SETTINGS.seed} {record.phase.name}")
@@ -52,7 +55,7 @@ class Bench:
     def _still(self, before: int | None) -> int | None:
         if not self.record.received:
             return None  # the registers are not filled yet: y may be anything, X too
-        now = read(self.y)
+        now = self.y.read()
         if before is not None and now != before:
             text = SETTINGS.output_text
             self.record.fail(f"y must hold {text(before)} while ce = 0, not {text(now)}")
@@ -68,7 +71,7 @@ async def run(dut: HierarchyObject, record: Record) -> None:
         bench.drive(word, enable=True)
         await bench.clock.settle()
         if edge >= latency:
-            record.receive(read(bench.y))
+            record.receive(bench.y.read())
         await bench.clock.edge()
     note_latency(record)
 

@@ -54,17 +54,20 @@ class Record:
             self.fail(self._mismatch(index, got))
 
     def _mismatch(self, index: int, got: int) -> str:
-        source, sink, lanes = self.settings.input, self.settings.output, self.settings.lanes
-        due, came = (unpack([word], sink, lanes) for word in (self.expected[index], got))
-        lane = next((lane for lane in range(lanes) if due[lane] != came[lane]), None)
-        if lane is None:
+        source, lanes = self.settings.input, self.settings.lanes
+        due, came = (self.settings.parts(word) for word in (self.expected[index], got))
+        places = [(lane, name) for lane in range(lanes) for name in due]
+        wrong = next(((lane, name) for lane, name in places if due[name][lane] != came[name][lane]), None)
+        if wrong is None:
             text = self.settings.output_text
             return f"word {index}: expected {text(self.expected[index])}, got {text(got)}"
+        lane, name = wrong
         sent = unpack([self.sent[index]], source, lanes)[lane]
         where = f"word {index}" + (f", lane {lane}" if lanes > 1 else "")
+        sink, title = self.settings.outputs[name], self.settings.title(name)
         return (
             f"{where}, input {source.text(sent)}: "
-            f"expected {sink.text(due[lane])}, got {sink.text(came[lane])}"
+            f"expected {title}{sink.text(due[name][lane])}, got {sink.text(came[name][lane])}"
         )
 
     def finish(self) -> None:
@@ -72,11 +75,19 @@ class Record:
         if len(self.received) != len(self.expected):
             self.fail(f"{len(self.expected)} words must come out, not {len(self.received)}", keep=True)
         base = Path(self.settings.results) / self.phase.name
-        lanes = np.array(unpack(self.received, self.settings.output, self.settings.lanes), dtype=np.uint64)
-        np.save(base.with_suffix(".npy"), lanes & np.uint64((1 << self.settings.output.width) - 1))
+        np.save(base.with_suffix(".npy"), np.array(self._codes(), dtype=np.uint64))
         base.with_suffix(".json").write_text(json.dumps(self._summary()), encoding="utf-8")
         if self.failure_count:
             raise AssertionError(f"{self.failure_count} failures, the first: {self.failures[0]}")
+
+    def _codes(self) -> list[list[int]]:
+        """The bits received of each output's codes, lane by lane."""
+        rows, words = [], self.received
+        for number in self.settings.outputs.values():
+            mask = (1 << number.width) - 1
+            rows.append([bits & mask for bits in unpack(words, number, self.settings.lanes)])
+            words = [word >> number.lane_bits * self.settings.lanes for word in words]
+        return rows
 
     def _summary(self) -> dict[str, object]:
         return {

@@ -19,9 +19,10 @@ RESET_CHUNK = 16  # words sent after each reset
 class Number:
     """A number on a port: how its bits read as a code and as a value, ``(code - zero_point) * ulp``.
 
-    It is in the low bits of the `lane_bits` that it takes on the port.
+    It is in the low bits of the `lane_bits` that it takes on the port of the name `port`.
     """
 
+    port: str
     width: int
     signed: bool
     ulp: float
@@ -62,11 +63,15 @@ class Settings:
         Names of the one-bit ports that go with a word; in a word, their bits come above the data.
     lanes : int
         Numbers side by side in a word, lane 0 in the least significant bits.
+    input : Number
+    outputs : mapping of str to Number
+        By name. In a word, all lanes of one come above all lanes of those before it.
     numbers : str
-        A ``.npy`` file of uint64, shape ``(2, numbers)``: the bits to send, the bits to expect. A phase
-        has a multiple of `lanes` of them.
+        A ``.npy`` file of uint64, shape ``(1 + outputs, numbers)``: the bits to send, the bits to expect. A
+        phase has a multiple of `lanes` of them.
     results : str
-        A folder that receives ``<phase>.json`` and ``<phase>.npy`` (the bits received) for each phase.
+        A folder that receives ``<phase>.json`` and ``<phase>.npy`` for each phase: the bits received, shape
+        ``(outputs, numbers)``.
     """
 
     interface: str
@@ -74,7 +79,7 @@ class Settings:
     latency: int
     lanes: int
     input: Number
-    output: Number
+    outputs: dict[str, Number]
     phases: tuple[Phase, ...]
     numbers: str
     results: str
@@ -85,7 +90,7 @@ class Settings:
         """Read the file that the environment names."""
         fields = json.loads(Path(os.environ[VARIABLE]).read_text(encoding="utf-8"))
         fields["input"] = Number(**fields["input"])
-        fields["output"] = Number(**fields["output"])
+        fields["outputs"] = {port: Number(**number) for port, number in fields["outputs"].items()}
         fields["sideband"] = tuple(fields["sideband"])
         fields["phases"] = tuple(Phase(**phase) for phase in fields["phases"])
         return cls(**fields)
@@ -97,14 +102,39 @@ class Settings:
 
     @property
     def output_width(self) -> int:
-        """Width of the output port."""
-        return self.output.lane_bits * self.lanes
+        """Width of all outputs, side by side."""
+        return sum(number.lane_bits for number in self.outputs.values()) * self.lanes
+
+    @property
+    def output_ports(self) -> dict[str, int]:
+        """The data ports of the outputs and their widths, in the order of a word's parts."""
+        widths: dict[str, int] = {}
+        for number in self.outputs.values():
+            widths[number.port] = widths.get(number.port, 0) + number.lane_bits * self.lanes
+        return widths
+
+    def parts(self, word: int) -> dict[str, list[int]]:
+        """The lanes of each output in a word."""
+        parts = {}
+        for name, number in self.outputs.items():
+            parts[name] = unpack([word], number, self.lanes)
+            word >>= number.lane_bits * self.lanes
+        return parts
 
     def output_text(self, word: int) -> str:
-        """A word of the output for a failure line."""
+        """A word of the outputs for a failure line."""
         data, beside = word & (1 << self.output_width) - 1, word >> self.output_width
-        text = self.output.text(data) if self.lanes == 1 else f"{data:#x}"
-        return ", ".join([text, *(f"{name} {beside >> i & 1}" for i, name in enumerate(self.sideband))])
+        texts = [f"{data:#x}"]
+        if self.lanes == 1:
+            texts = [self._one(name, lanes[0]) for name, lanes in self.parts(data).items()]
+        return ", ".join([*texts, *(f"{name} {beside >> i & 1}" for i, name in enumerate(self.sideband))])
+
+    def _one(self, name: str, bits: int) -> str:
+        return self.title(name) + self.outputs[name].text(bits)
+
+    def title(self, name: str) -> str:
+        """What tells an output from the first one, in a failure line."""
+        return "" if name == next(iter(self.outputs)) else f"{name} "
 
     def words(self, phase: Phase) -> tuple[list[int], list[int]]:
         """The words that a phase sends, and those it expects.
@@ -114,11 +144,19 @@ class Settings:
         rows = np.load(self.numbers, mmap_mode="r", allow_pickle=False)[:, phase.start : phase.stop].tolist()
         random = Random(f"{self.seed} {phase.name} words")
         sent = pack([padded(bits, self.input, random) for bits in rows[0]], self.input, self.lanes)
-        expected = pack([extended(bits, self.output) for bits in rows[1]], self.output, self.lanes)
+        expected = self._expected(rows[1:])
         if not self.sideband:
             return sent, expected
         beside = [random.getrandbits(len(self.sideband)) for _ in sent]
         return _beside(sent, beside, self.input_width), _beside(expected, beside, self.output_width)
+
+    def _expected(self, rows: list[list[int]]) -> list[int]:
+        words, place = [0] * (len(rows[0]) // self.lanes), 0
+        for row, number in zip(rows, self.outputs.values(), strict=True):
+            packed = pack([extended(bits, number) for bits in row], number, self.lanes)
+            words = [word | part << place for word, part in zip(words, packed, strict=True)]
+            place += number.lane_bits * self.lanes
+        return words
 
 
 def _beside(words: list[int], bits: list[int], width: int) -> list[int]:

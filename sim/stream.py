@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """cocotb bench of the interfaces with a handshake, ``stream`` and ``axis``.
 
-``stream``: clk rst i_data i_valid i_ready o_data o_valid o_ready. ``axis``: aclk aresetn, and tdata tvalid
-tready tlast tuser behind s_axis_ and m_axis_. A unit of latency 0 is combinational: clock and reset are then
-neither needed nor driven.
+``stream``: clk rst i_data i_valid i_ready o_data o_valid o_ready, and o_gradient where the unit has it.
+``axis``: aclk aresetn, and tdata tvalid tready tlast tuser behind s_axis_ and m_axis_. A unit of latency 0 is
+combinational: clock and reset are then neither needed nor driven.
 """
 
 from __future__ import annotations
@@ -44,18 +44,17 @@ WIRES = {
 I_READY, O_VALID = f"{WIRES.source}ready", f"{WIRES.sink}valid"
 
 
-def word_of(dut: HierarchyObject, prefix: str, width: int) -> Word:
-    """The data port with the ports beside it."""
-    return Word(
-        port(dut, f"{prefix}data", width), *(port(dut, f"{prefix}{name[1:]}") for name in SETTINGS.sideband)
-    )
+def word_of(dut: HierarchyObject, prefix: str, widths: dict[str, int]) -> Word:
+    """The data ports with the ports beside them."""
+    data = (port(dut, name, width) for name, width in widths.items())
+    return Word(*data, *(port(dut, f"{prefix}{name[1:]}") for name in SETTINGS.sideband))
 
 
 class Source:
     """Offers words; one that is offered stays until the unit takes it. In gaps the data is garbage."""
 
     def __init__(self, dut: HierarchyObject, record: Record, garbage: Random) -> None:
-        self.data = word_of(dut, WIRES.source, SETTINGS.input_width)
+        self.data = word_of(dut, WIRES.source, {SETTINGS.input.port: SETTINGS.input_width})
         self.valid = port(dut, f"{WIRES.source}valid")
         self.ready = port(dut, I_READY)
         self._record = record
@@ -91,7 +90,7 @@ class Sink:
     """Takes words, compares them, and watches that a stalled word holds still."""
 
     def __init__(self, dut: HierarchyObject, record: Record, source: Source) -> None:
-        self.data = word_of(dut, WIRES.sink, SETTINGS.output_width)
+        self.data = word_of(dut, WIRES.sink, SETTINGS.output_ports)
         self.valid = port(dut, O_VALID)
         self.ready = port(dut, f"{WIRES.sink}ready")
         self._record = record

@@ -82,11 +82,14 @@ def verilator_environment(folder: Path) -> dict[str, str]:
     return kept | {"PATH": path, **simulator.environment}
 
 
-def answers(folder: Path, source: Format, sink: Format, main: str = MAIN) -> npt.NDArray[np.int64]:
-    """Results over all input codes of the bundle in a folder, shape ``(codes, 4)``."""
+def answers(
+    folder: Path, source: Format, sink: Format, main: str = MAIN, name: str | None = None
+) -> npt.NDArray[np.int64]:
+    """Results over all input codes of the bundle in a folder, or of a model of it, shape ``(codes, 4)``."""
+    name = name or folder.name
     spare = 8 * source.dtype.itemsize - source.width
     text = main.format(
-        name=folder.name,
+        name=name,
         count=1 << source.width,
         low=source.min_code,
         input=c_type(source),
@@ -98,5 +101,5 @@ def answers(folder: Path, source: Format, sink: Format, main: str = MAIN) -> npt
     )
     path = folder / "main.c"
     path.write_text(text, encoding="utf-8")
-    output = run(build(folder, path, folder / f"{folder.name}_golden.c"))
+    output = run(build(folder, path, folder / f"{name}_golden.c"))
     return np.frombuffer(output, dtype=np.int64).reshape(-1, 4)

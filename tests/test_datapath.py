@@ -180,7 +180,7 @@ def simulated(datapath: g.Datapath, latency: int) -> list[int]:
     m, x = Module(), Signal(datapath.x.width)
     y = Signal(datapath.y.width)
     pipeline = Pipeline(m, schedule(datapath, XC7, latency), x, Signal(init=1))
-    m.d.comb += y.eq(resized(pipeline.y, datapath.y.signed, len(y)))
+    m.d.comb += y.eq(resized(pipeline.outputs[0], datapath.y.signed, len(y)))
     keep = Signal()
     m.d.sync += keep.eq(~keep)
     results: list[int] = []
@@ -224,8 +224,9 @@ def test_amaranth_computes_what_numpy_computes() -> None:
 def verilog_of(datapath: g.Datapath, latency: int, name: str) -> str:
     inside = Format(datapath.x.signed, datapath.x.width, 0)
     outside = Format(datapath.y.signed, datapath.y.width, 0)
-    component = BareUnit(schedule(datapath, XC7, latency), inside, outside)
-    return convert(component, name, component.ports(latency), component.tables)
+    formats = {"x": inside}, {"y": outside}
+    component = BareUnit(schedule(datapath, XC7, latency), *formats)
+    return convert(component, name, component.ports(latency, *formats), component.tables)
 
 
 BENCH = """

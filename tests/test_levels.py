@@ -30,6 +30,8 @@ LEVELS = {
     "hwact.architectures": 4,
     "hwact.accuracy": 5,
     "hwact.design": 5,
+    "hwact.output": 5,
+    "hwact.pairs": 5,
     "hwact.interfaces": 6,
     "hwact.naming": 6,
     "hwact.normalisation": 6,

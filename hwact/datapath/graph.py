@@ -19,7 +19,7 @@ import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Self
+from typing import Any, Self
 
 from hwact.datapath.network import Network, network
 from hwact.errors import ArgumentError
@@ -371,7 +371,7 @@ def as_node(value: Node | int) -> Node:
 
 @dataclass(frozen=True, eq=False)
 class Datapath:
-    """A graph with one input and one output.
+    """A graph with one input and one output, or more.
 
     Parameters
     ----------
@@ -379,15 +379,44 @@ class Datapath:
         The input code.
     y : Node
         The output code; the range lies inside the output format.
+    others : tuple of Node
+        Further outputs; evaluation and C read the first one only.
     """
 
     x: Input
     y: Node
+    others: tuple[Node, ...] = ()
+
+    @property
+    def outputs(self) -> tuple[Node, ...]:
+        """All outputs."""
+        return (self.y, *self.others)
 
     @property
     def nodes(self) -> tuple[Node, ...]:
         """All nodes, operands before their users, in a fixed order."""
-        return tuple(_ordered((self.x, self.y)))
+        return tuple(_ordered((self.x, *self.outputs)))
+
+    def alone(self, output: int) -> Datapath:
+        """The same nodes with one of the outputs."""
+        return Datapath(self.x, self.outputs[output])
+
+
+def merged(*datapaths: Datapath) -> Datapath:
+    """One graph of all outputs of datapaths of the same input, in which no operation is there twice."""
+    shared: dict[tuple[object, ...], Node] = {}
+    places: dict[Node, Node] = {}
+    for node in (node for datapath in datapaths for node in datapath.nodes):
+        values = {field.name: getattr(node, field.name) for field in dataclasses.fields(node)}
+        operands: dict[str, Any] = {
+            n: places[value] for n, value in values.items() if isinstance(value, Node)
+        }
+        facts = tuple(value for name, value in (values | operands).items() if name != "name")
+        places[node] = shared.setdefault((type(node), *facts), dataclasses.replace(node, **operands))
+    x = places[datapaths[0].x]
+    assert isinstance(x, Input)
+    y, *others = (places[output] for datapath in datapaths for output in datapath.outputs)
+    return Datapath(x, y, tuple(others))
 
 
 def _ordered(roots: tuple[Node, ...]) -> Iterator[Node]:

@@ -55,8 +55,8 @@ class Pipeline:
 
     Attributes
     ----------
-    y : Value
-        The output code, ``schedule.latency`` ranks after its input.
+    outputs : tuple of Value
+        The output codes, ``schedule.latency`` ranks after their input.
     tables : dict of str to Table
         The read-only tables, by the names of their signals.
     kept : list of str
@@ -73,7 +73,7 @@ class Pipeline:
         for node in schedule.datapath.nodes:
             if not isinstance(node, g.Constant):
                 self._place(m, node)
-        self.y = self._at(m, schedule.datapath.y, schedule.latency)
+        self.outputs = tuple(self._at(m, y, schedule.latency) for y in schedule.datapath.outputs)
 
     def _name(self, node: g.Node) -> str:
         return self._prefix + self._names[node]

@@ -136,5 +136,4 @@ def _last_uses(datapath: g.Datapath, stages: Mapping[g.Node, int], latency: int)
         for operand in node.operands:
             if operand in last:
                 last[operand] = max(last[operand], stages[node])
-    last[datapath.y] = latency
-    return last
+    return last | dict.fromkeys(datapath.outputs, latency)

@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 import numpy as np
 import numpy.typing as npt
 
-from hwact.formats import Codes, Format
+from hwact.formats import Codes
 from hwact.interfaces import INTERFACES
 from hwact.tools import Simulator, tail
 from hwact.unit import Unit
@@ -28,10 +28,10 @@ SECONDS_AT_LEAST = 120.0
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run of the bench left: a record for each phase, and the codes that came in order."""
+    """What a run of the bench left: a record for each phase, and each output's codes that came in order."""
 
     phases: tuple[PhaseRecord, ...]
-    in_order: Codes
+    in_order: tuple[Codes, ...]
 
 
 @dataclass(frozen=True)
@@ -53,16 +53,18 @@ class Bench:
     def run(self, simulator: Simulator, build: Path, top: str, waves: Path | None) -> Outcome:
         """Simulate every phase and judge it."""
         codes = self.plan.all_codes
-        expected = self.unit.evaluate(codes)
-        bits = to_bits(codes, self.unit.input_format), to_bits(expected, self.unit.output_format)
+        bits = [to_bits(codes, self.unit.input_format)]
+        bits += [to_bits(each.evaluate(codes), each.output_format) for each in self.unit.outputs.values()]
         np.save(self.work / "numbers.npy", np.stack(bits))
         limit = SECONDS_AT_LEAST + SECONDS_PER_CODE * len(codes)
         status = self._simulate(simulator, build, top, waves, limit)
-        phases = [self._judge(phase, bits[1]) for phase in self.plan.phases]
+        phases = [self._judge(phase, np.stack(bits[1:])) for phase in self.plan.phases]
         if problem := self._contradiction(status, phases, limit):
             phases.append(PhaseRecord(name="simulation", failures=(problem,)))
-        received = from_bits(self._received(self.plan.phases[0]), self.unit.output_format)
-        return Outcome(tuple(phases), received)
+        received = self._received(self.plan.phases[0])
+        outputs = zip(received, self.unit.outputs.values(), strict=True)
+        in_order = tuple(from_bits(row, each.output_format) for row, each in outputs)
+        return Outcome(tuple(phases), in_order)
 
     def _simulate(
         self, simulator: Simulator, build: Path, top: str, waves: Path | None, limit: float
@@ -89,19 +91,37 @@ class Bench:
             "sideband": SIDEBANDS.get(self.unit.interface, ()),
             "latency": self.unit.latency,
             "lanes": self.plan.lanes,
-            "input": _number(self.unit.input_format, self.unit.interface),
-            "output": _number(self.unit.output_format, self.unit.interface),
+            "input": self._numbers("input")["x"],
+            "outputs": self._numbers("output"),
             "phases": [asdict(phase) for phase in self.plan.phases],
             "numbers": str(self.work / "numbers.npy"),
             "results": str(self.work / "results"),
             "seed": self.plan.seed,
         }
 
+    def _numbers(self, direction: str) -> dict[str, dict[str, Any]]:
+        """The inputs or the outputs as the bench sees them, by name."""
+        component = INTERFACES[self.unit.interface]
+        formats = self.unit.formats[direction == "output"]
+        carried = component.carried(direction, formats)
+        ports = {name: port for port, held in carried.items() for name in held}
+        return {
+            name: {
+                "port": ports[name],
+                "width": each.width,
+                "signed": each.signed,
+                "ulp": float(each.ulp),
+                "zero_point": each.zero_point,
+                "lane_bits": component.lane_bits(each),
+            }
+            for name, each in formats.items()
+        }
+
     def _received(self, phase: Phase) -> npt.NDArray[np.uint64]:
         try:
             return np.load(self.work / "results" / f"{phase.name}.npy", allow_pickle=False)
         except (OSError, ValueError, EOFError):  # the simulator was stopped before it, or within it
-            return np.zeros(0, dtype=np.uint64)
+            return np.zeros((len(self.unit.outputs), 0), dtype=np.uint64)
 
     def _judge(self, phase: Phase, expected: npt.NDArray[np.uint64]) -> PhaseRecord:
         """The bench's record of a phase, and the codes themselves compared once more."""
@@ -114,14 +134,14 @@ class Bench:
         failures = list(said["failures"])
         if said["failure_count"] > len(failures):
             failures.append(f"and {said['failure_count'] - len(failures)} more failures")
-        due, came = expected[phase.start : phase.stop], self._received(phase)
+        due, came = expected[:, phase.start : phase.stop], self._received(phase)
         if not failures and not np.array_equal(came, due):
             failures.append(
-                f"the {len(due)} codes that came must be the golden model's; the bench passed others"
+                f"the {due.size} codes that came must be the golden model's; the bench passed others"
             )
         return PhaseRecord(
             name=phase.name,
-            codes_checked=min(len(came), len(due)),
+            codes_checked=min(came.size, due.size),
             cycles=said["cycles"],
             latency=self._latency(phase, said["latencies"]),
             seconds=said["seconds"],
@@ -151,16 +171,6 @@ class Bench:
             return None
         log = tail(self.work / "simulator.log", self.work / "test.out")
         return f"{reason}; the log ends:\n{log}"
-
-
-def _number(number_format: Format, interface: str) -> dict[str, Any]:
-    return {
-        "width": number_format.width,
-        "signed": number_format.signed,
-        "ulp": float(number_format.ulp),
-        "zero_point": number_format.zero_point,
-        "lane_bits": INTERFACES[interface].lane_bits(number_format),
-    }
 
 
 def _options(simulator: Simulator, seed: int, waves: Path | None) -> dict[str, list[str]]:

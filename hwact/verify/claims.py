@@ -14,6 +14,7 @@ import numpy as np
 
 from hwact.errors import BundleError, HwactError
 from hwact.formats import Format
+from hwact.output import Output
 from hwact.unit import Unit, rebuilt
 
 DIGEST_BITS = 24  # beyond this width nobody evaluates every code
@@ -109,24 +110,26 @@ def false_claims(manifest: Mapping[str, Any], unit: Unit) -> Iterator[str]:
 
 
 def golden_claim(manifest: Mapping[str, Any], unit: Unit) -> Iterator[str]:
-    """Whether the golden model's codes have the digest that the manifest states."""
+    """Whether the golden models' codes have the digests that the manifest states."""
     if unit.input_format.width > DIGEST_BITS:
         return
-    digest = golden_sha256(unit)
-    if digest != manifest.get("golden_sha256"):
-        yield (
-            f"golden_sha256 must be {digest!r}, the digest of the golden model's codes, "
-            f"not {manifest.get('golden_sha256')!r}"
-        )
+    said = (manifest, manifest.get("gradient_output", {}))
+    for output, claims in zip(unit.outputs.values(), said, strict=False):
+        digest = golden_sha256(output)
+        if digest != claims.get("golden_sha256"):
+            yield (
+                f"golden_sha256 must be {digest!r}, the digest of the golden model's codes, "
+                f"not {claims.get('golden_sha256')!r}"
+            )
 
 
-def golden_sha256(unit: Unit) -> str:
+def golden_sha256(output: Output) -> str:
     """The digest of the little-endian output codes over all input codes, in order."""
-    source, dtype = unit.input_format, _little_endian(unit.output_format)
+    source, dtype = output.input_format, _little_endian(output.output_format)
     digest = hashlib.sha256()
     for start in range(source.min_code, source.max_code + 1, BLOCK):
         stop = min(start + BLOCK, source.max_code + 1)
-        digest.update(unit.evaluate(np.arange(start, stop, dtype=np.int64)).astype(dtype).tobytes())
+        digest.update(output.evaluate(np.arange(start, stop, dtype=np.int64)).astype(dtype).tobytes())
     return digest.hexdigest()
 
 

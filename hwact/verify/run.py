@@ -108,9 +108,9 @@ def verify(
         outcome, reused = _simulate(tool, source, store, Bench(unit, plan, work), files)
     phases += outcome.phases
     if against is not None:
-        record, note = torch_witness(unit, bundle.manifest, plan.codes, outcome.in_order)
-        phases.append(record)
-        notes.append(note)
+        phases_and_notes = _witnesses(bundle, unit, plan, outcome)
+        phases += (record for record, _ in phases_and_notes)
+        notes += (note for _, note in phases_and_notes)
     report = VerifyReport(
         name=bundle.name,
         interface=unit.interface,
@@ -172,7 +172,7 @@ def _source(bundle: Bundle, unit: Unit, verilog: str | Path | None, waves: bool)
             raise ArgumentError(
                 f"verilog must be a readable file, not {str(verilog)!r} ({error.strerror})"
             ) from None
-    ports = port_records(unit.interface, unit.latency, unit.input_format, unit.output_format, unit.lanes)
+    ports = port_records(unit.interface, unit.latency, *unit.formats, unit.lanes)
     return Source(
         verilog=text,
         suffix=suffix if suffix == ".sv" else ".v",
@@ -195,6 +195,15 @@ def _claims_phase(bundle: Bundle, unit: Unit) -> PhaseRecord:
     return PhaseRecord(name="manifest", seconds=time.perf_counter() - started, failures=failures)
 
 
+def _witnesses(bundle: Bundle, unit: Unit, plan: Plan, outcome: Outcome) -> list[tuple[PhaseRecord, str]]:
+    """PyTorch beside the function and, where it is there, its gradient."""
+    found = [torch_witness(unit, bundle.manifest, plan.codes, outcome.in_order[0])]
+    if unit.gradient:
+        claims, received = bundle.manifest["gradient_output"], outcome.in_order[1]
+        found.append(torch_witness(unit.gradient, claims, plan.codes, received, "gradient_against_torch"))
+    return found
+
+
 def _simulate(
     tool: Simulator, source: Source, store: Store, bench: Bench, files: _Files
 ) -> tuple[Outcome, bool]:
@@ -203,7 +212,7 @@ def _simulate(
         folder, reused = build(tool, source, store, bench.work)
     except NetlistError as error:
         record = PhaseRecord(name="build", seconds=time.perf_counter() - started, failures=(str(error),))
-        return Outcome((record,), bench.plan.codes[:0]), False
+        return Outcome((record,), tuple(bench.plan.codes[:0] for _ in bench.unit.outputs)), False
     record = PhaseRecord(name="build", seconds=time.perf_counter() - started)
     outcome = bench.run(tool, folder, source.top, files.waves)
     return Outcome((record, *outcome.phases), outcome.in_order), reused

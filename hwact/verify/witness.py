@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from hwact.formats import Codes, Overflow
+from hwact.output import Output
 from hwact.tools import require_module
-from hwact.unit import Unit
 from hwact.verify.report import PhaseRecord
 
 # PyTorch's float64 functions are off by a few units of 2**-53 of the largest number they handle: the
@@ -27,9 +27,9 @@ def require_torch() -> None:
 
 
 def torch_witness(
-    unit: Unit, manifest: Mapping[str, Any], codes: Codes, received: Codes
+    unit: Output, claims: Mapping[str, Any], codes: Codes, received: Codes, name: str = "against_torch"
 ) -> tuple[PhaseRecord, str]:
-    """Compare RTL outputs with PyTorch's function; its error must be within the manifest's claim.
+    """Compare the codes of an RTL output with PyTorch's function; their error must be within the claim.
 
     Returns
     -------
@@ -43,7 +43,7 @@ def torch_witness(
         failure = (
             f"all {len(codes)} codes must come out in order before they can be compared, not {len(received)}"
         )
-        return PhaseRecord(name="against_torch", failures=(failure,)), "PyTorch: not compared"
+        return PhaseRecord(name=name, failures=(failure,)), "PyTorch: not compared"
     x = unit.input_format.values(codes)
     exact = _torch_values(unit, x)
     error = _error_ulp(unit, received, exact)
@@ -52,7 +52,7 @@ def torch_witness(
         * np.maximum(1, np.maximum(np.abs(x), np.abs(exact)))
         / float(unit.output_format.ulp)
     )
-    claim = manifest["accuracy"]["max_error_ulp"]
+    claim = claims["accuracy"]["max_error_ulp"]
     bad = np.flatnonzero(~(error <= claim + allowance))  # a NaN is no error that is small enough
     failures = tuple(
         f"code {codes[i]} (value {x[i]!s}): the error against PyTorch's {exact[i]!s} must be at most the "
@@ -65,17 +65,17 @@ def torch_witness(
         f"claimed {claim:.6f} (allowance for float64: {allowance.max():.1e} ulp)"
     )
     seconds = time.perf_counter() - started
-    record = PhaseRecord(name="against_torch", codes_checked=len(codes), seconds=seconds, failures=failures)
+    record = PhaseRecord(name=name, codes_checked=len(codes), seconds=seconds, failures=failures)
     return record, note
 
 
-def _torch_values(unit: Unit, x: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def _torch_values(unit: Output, x: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     import torch  # an optional extra, and slow to import
 
     return np.asarray(unit.function.torch_form(torch.from_numpy(x)).detach().numpy(), dtype=np.float64)
 
 
-def _error_ulp(unit: Unit, received: Codes, exact: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def _error_ulp(unit: Output, received: Codes, exact: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """The distance in ulp to the exact value, clamped to the format or modulo its range as the unit does."""
     target = unit.output_format
     scaled = exact / float(target.ulp) + target.zero_point

@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A function and its gradient in one datapath."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from fractions import Fraction
+from heapq import nsmallest
+from itertools import product
+
+from hwact import architectures, reference
+from hwact.architectures.problem import UnitSpec
+from hwact.datapath.cost import area
+from hwact.datapath.graph import Datapath, merged
+from hwact.design import Design, choose, designs
+from hwact.formats import Format
+from hwact.functions.spec import FunctionSpec
+
+MOST = 4  # designs of each that are tried with each of the other
+_WIDE = Format.parse("SQ18.14")
+
+
+def gradient_format_of(gradient: FunctionSpec, input_format: Format, output_format: Format) -> Format:
+    """The format of the gradient's codes unless one is given.
+
+    The function's own format where it is fixed point and holds the gradient at every input code; else the
+    signed format of as many bits that does, with as many fraction bits as that leaves.
+    """
+    exact = reference.exact_values(gradient, input_format, _WIDE)
+    unit = _WIDE.ulp / (1 << exact.guard_bits)
+    low, high = int(exact.floor.min()) * unit, (int(exact.floor.max()) + 1) * unit
+    if output_format.scale is None and _holds(output_format, low, high):
+        return output_format
+    width = output_format.width
+    choices = (Format(True, bits, width - bits) for bits in range(1, _WIDE.integer_bits))
+    return next((each for each in choices if _holds(each, low, high)), _WIDE)
+
+
+def _holds(number_format: Format, low: Fraction, high: Fraction) -> bool:
+    """Whether values are at most half an ulp outside a format."""
+    half = number_format.ulp / 2
+    least, most = (number_format.value(code) for code in (number_format.min_code, number_format.max_code))
+    return least - half <= low and high <= most + half
+
+
+def choose_pair(specs: tuple[UnitSpec, UnitSpec], architecture: str = "auto") -> tuple[Design, ...]:
+    """The designs of a function and its gradient that together have the smallest estimated area.
+
+    Of each only the few that are smallest by themselves are tried.
+
+    Raises
+    ------
+    UnreachableError
+        No design meets one of the specifications.
+    """
+    names = list(architectures.catalogue()) if architecture == "auto" else [architecture]
+    choices = [
+        nsmallest(MOST, designs(spec, names), key=lambda design: design.estimated_area)
+        or [choose(spec, architecture)]
+        for spec in specs
+    ]
+    target = specs[0].target
+    return min(product(*choices), key=lambda pair: area(datapath_of(joined(pair)), target))
+
+
+def joined(designs: tuple[Design, ...]) -> tuple[Design, ...]:
+    """The same designs on common nodes."""
+    if len(designs) == 1:
+        return designs
+    both = merged(*(design.datapath for design in designs))
+    return tuple(replace(design, datapath=both.alone(i)) for i, design in enumerate(designs))
+
+
+def datapath_of(designs: tuple[Design, ...]) -> Datapath:
+    """The datapath of all outputs behind designs on common nodes."""
+    first, *others = (design.datapath for design in designs)
+    return Datapath(first.x, first.y, tuple(other.y for other in others))
