@@ -62,6 +62,17 @@ def test_every_interface_lints_without_a_warning(
     assert lint(verilate, unit.write(tmp_path)) == ""
 
 
+@pytest.mark.parametrize(("interface", "lanes"), product(("bare", "stream", "axis"), (1, 3)))
+def test_a_pair_lints_without_a_warning(
+    interface: str, lanes: int, verilate: Verilate, tmp_path: Path
+) -> None:
+    formats: dict[str, Any] = {"input_format": "SQ3.2", "gradient_format": "UQ1.6"}
+    unit = hwact.build(
+        "gelu", interface=interface, latency=1, lanes=lanes, with_gradient=True, name="linted", **formats
+    )
+    assert lint(verilate, unit.write(tmp_path)) == ""
+
+
 def test_a_warning_would_be_seen(verilate: Verilate, tmp_path: Path) -> None:
     folder = hwact.build("gelu", width=5, name="warned").write(tmp_path)
     path = folder / "warned_pkg.sv"
@@ -98,6 +109,33 @@ def test_the_bench_compares_every_code_with_the_golden_model(verilate: Verilate,
         assert (word + lane) % 64 == code % 64
         assert unit.evaluate([code])[0] == expected
     assert f"with {len(wrong)} errors" in done.stdout + done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("interface", ["stream", "axis", "bare"])
+def test_the_bench_of_a_pair_compares_both(interface: str, verilate: Verilate, tmp_path: Path) -> None:
+    folder = hwact.build(
+        "gelu",
+        width=6,
+        architecture="table",
+        lanes=2,
+        latency=1,
+        interface=interface,
+        with_gradient=True,
+        name="paired",
+    ).write(tmp_path)
+    done = run_bench(verilate, folder)
+    assert done.returncode == 0, done.stderr
+    assert "paired: passed, 128 codes in " in done.stdout
+    verilog = folder / "paired.v"
+    text = verilog.read_text(encoding="utf-8")
+    seen = []
+    for row in (0, -2):  # of the first table, and of the last
+        verilog.write_text(flip_table_bit(text, row), encoding="utf-8")
+        done = run_bench(verilate, folder)
+        assert done.returncode != 0
+        seen.append("expected gradient " in done.stdout)
+    assert sorted(seen) == [False, True]
 
 
 def test_the_package_states_the_manifest(tmp_path: Path) -> None:

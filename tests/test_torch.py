@@ -226,6 +226,20 @@ def test_a_unit_that_wraps_has_a_slope_everywhere() -> None:
     assert torch.equal(gradient(module, torch.arange(-20.0, 20)), torch.ones(40))
 
 
+def test_a_pair_has_its_own_slope(small: Unit) -> None:
+    pair = hwact.build("gelu", width=8, with_gradient=True, gradient_format="SQ2.9")
+    alone = hwact.build("gelu", width=8, gradient=True, output_format="SQ2.9")
+    values = all_values(small)
+    due = gradient(Activation(small, backward=alone), values)
+    assert due.unique().numel() > 100
+    for unit in (pair, small):
+        module = Activation(unit, backward=pair)
+        assert torch.equal(module(values), Activation(small)(values))
+        assert torch.equal(gradient(module, values), due)
+    with pytest.raises(ArgumentError, match=f"derivative of silu from .*, not '{pair.name}'; build"):
+        Activation(hwact.build("silu", width=8), backward=pair)
+
+
 def test_other_slopes_are_refused(small: Unit) -> None:
     with pytest.raises(ArgumentError, match=r"backward must be 'exact', .*, not 'ste'; build one with"):
         Activation(small, backward="ste")
