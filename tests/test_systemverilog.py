@@ -62,7 +62,7 @@ def test_every_interface_lints_without_a_warning(
     assert lint(verilate, unit.write(tmp_path)) == ""
 
 
-@pytest.mark.parametrize(("interface", "lanes"), product(("bare", "stream", "axis"), (1, 3)))
+@pytest.mark.parametrize(("interface", "lanes"), [*product(("bare", "stream", "axis"), (1, 3))])
 def test_a_pair_lints_without_a_warning(
     interface: str, lanes: int, verilate: Verilate, tmp_path: Path
 ) -> None:

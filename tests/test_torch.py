@@ -227,11 +227,12 @@ def test_a_unit_that_wraps_has_a_slope_everywhere() -> None:
 
 
 def test_a_pair_has_its_own_slope(small: Unit) -> None:
-    pair = hwact.build("gelu", width=8, with_gradient=True, gradient_format="SQ2.9")
-    alone = hwact.build("gelu", width=8, gradient=True, output_format="SQ2.9")
+    exact: dict[str, Any] = {"width": 8, "accuracy": "correct"}
+    pair = hwact.build("gelu", with_gradient=True, gradient_format="SQ2.9", **exact)
+    alone = hwact.build("gelu", gradient=True, output_format="SQ2.9", **exact)
     values = all_values(small)
     due = gradient(Activation(small, backward=alone), values)
-    assert due.unique().numel() > 100
+    assert due.unique().numel() > 90
     for unit in (pair, small):
         module = Activation(unit, backward=pair)
         assert torch.equal(module(values), Activation(small)(values))

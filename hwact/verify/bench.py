@@ -118,10 +118,12 @@ class Bench:
         }
 
     def _received(self, phase: Phase) -> npt.NDArray[np.uint64]:
+        rows = len(self.unit.outputs)
         try:
-            return np.load(self.work / "results" / f"{phase.name}.npy", allow_pickle=False)
+            received = np.load(self.work / "results" / f"{phase.name}.npy", allow_pickle=False)
+            return received.reshape(rows, -1)
         except (OSError, ValueError, EOFError):  # the simulator was stopped before it, or within it
-            return np.zeros((len(self.unit.outputs), 0), dtype=np.uint64)
+            return np.zeros((rows, 0), dtype=np.uint64)
 
     def _judge(self, phase: Phase, expected: npt.NDArray[np.uint64]) -> PhaseRecord:
         """The bench's record of a phase, and the codes themselves compared once more."""
