@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -68,6 +69,24 @@ def report(spec: UnitSpec, codes: Codes) -> AccuracyReport:
         codes_checked=codes.size,
         worst_code=worst + spec.input_format.min_code,
         monotonic=bool((steps >= 0).all() or (steps <= 0).all()),
+    )
+
+
+def joint(reports: Sequence[AccuracyReport]) -> AccuracyReport:
+    """Several reports as one: the class of the worst, errors over all codes of all of them."""
+    worst = max(reports, key=lambda each: each.max_error_ulp)
+    count = sum(each.codes_checked for each in reports)
+    return AccuracyReport(
+        class_=next(c for c in ("max_ulp", "faithful", "correct") if c in {each.class_ for each in reports}),
+        max_error_ulp=worst.max_error_ulp,
+        mean_error_ulp=round(sum(each.mean_error_ulp * each.codes_checked for each in reports) / count, 9),
+        correctly_rounded_fraction=sum(
+            each.correctly_rounded_fraction * each.codes_checked for each in reports
+        )
+        / count,
+        codes_checked=count,
+        worst_code=worst.worst_code,
+        monotonic=all(each.monotonic for each in reports),
     )
 
 

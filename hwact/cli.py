@@ -112,6 +112,7 @@ def list_(as_json: bool) -> None:
 @click.option(
     "--gradient-format", metavar="FORMAT", help="Of that output; one that holds the derivative unless given."
 )
+@click.option("--runtime-beta", is_flag=True, help="SmeLU with log2(beta) as an input.")
 @generation_options
 def generate(names: tuple[str, ...], out: Path, as_json: bool, **options: Any) -> None:
     """Make units: Verilog, manifest and README; SmeLU, GELU and Swish unless named."""

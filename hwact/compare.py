@@ -10,10 +10,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hwact import synth
+from hwact.architectures.problem import CORRECT_UP_TO
 from hwact.entries import Entry, Job
 from hwact.errors import ArgumentError
 from hwact.synth import Options
-from hwact.unit import CORRECT_UP_TO, specification
+from hwact.unit import specification
 
 GRADIENT = "_grad"
 FAMILY = (

@@ -10,7 +10,9 @@ import numpy as np
 from hwact.datapath import Datapath
 from hwact.datapath.c99 import CReading, array, element, kind_of
 from hwact.formats import Codes, Format
+from hwact.runtime import SETTING
 
+_SETTING = "setting"  # of the functions' arguments
 TABLE_BITS = 16  # up to this input width the arrays' function reads a table of all output codes
 
 _HEADER = """\
@@ -29,11 +31,11 @@ extern "C" {{
 #endif
 
 /* The output code of an input code: the integers on the unit's ports.
-   Only the low {input_width} bits of the code count, as on the port. */
-{result} {function}(int32_t code);
+   Only the low {input_width} bits of the code count, as on the port{setting_note}. */
+{result} {function}(int32_t code{setting});
 
-/* results[i] = {function}(codes[i]) for all i < n; the arrays must not overlap. */
-void {function}_array(const {input} *{restrict} codes,
+/* results[i] = {function}(codes[i]{argument}) for all i < n; the arrays must not overlap. */
+void {function}_array(const {input} *{restrict} codes{setting},
 {indent}{output} *{restrict} results, size_t n);
 
 #ifdef __cplusplus
@@ -48,15 +50,14 @@ _SOURCE = """\
 #include "{function}.h"
 
 {declarations}/* The input code is that of the low bits, whatever the others are. */
-static inline {kind} of_code(int32_t code) {{
-  const int32_t x = {x};
-{body}}}
+static inline {kind} of_code(int32_t code{setting}) {{
+{inputs}{body}}}
 
-{result} {function}(int32_t code) {{
-  return {cast}of_code(code);
+{result} {function}(int32_t code{setting}) {{
+  return {cast}of_code(code{argument});
 }}
 
-{outputs}void {function}_array(const {input} *{restrict} codes,
+{outputs}void {function}_array(const {input} *{restrict} codes{setting},
 {indent}{output} *{restrict} results, size_t n) {{
   for (size_t i = 0; i < n; i++)
     results[i] = {element};
@@ -73,6 +74,8 @@ class Golden(NamedTuple):
         The unit's; the functions are ``<name>_golden`` and ``<name>_golden_array``.
     input_format, output_format : Format
         At most 32 bits each.
+    setting_format : Format, optional
+        Of the setting that comes with a code; the functions take it as ``setting``.
     datapath : Datapath
     table : integer array
         The output codes by the input's bits.
@@ -83,6 +86,7 @@ class Golden(NamedTuple):
     name: str
     input_format: Format
     output_format: Format
+    setting_format: Format | None
     datapath: Datapath
     table: Codes
     origin: tuple[str, ...]
@@ -108,8 +112,8 @@ class Golden(NamedTuple):
             **self._texts(),
             declarations=reading.declarations,
             kind=reading.kind,
-            x=self._input_code(),
-            body=("" if reading.reads_x else "  (void)x;\n") + reading.body,
+            inputs="".join(f"  const int32_t {name} = {value};\n" for name, value in self._inputs().items()),
+            body="".join(f"  (void){name};\n" for name in reading.unread) + reading.body,
             cast="" if reading.kind == self.result_type else f"({self.result_type})",
             outputs=self._outputs(),
             element=self._element(),
@@ -125,21 +129,23 @@ class Golden(NamedTuple):
             "result": self.result_type,
             "input": c_type(self.input_format),
             "output": c_type(self.output_format),
+            "setting": f", int32_t {_SETTING}" if self.setting_format else "",
+            "argument": f", {_SETTING}" if self.setting_format else "",
+            "setting_note": f", and of the setting its low {self.setting_format.width}"
+            if self.setting_format
+            else "",
         }
 
-    @property
-    def _mask(self) -> str:
-        return f"{(1 << self.input_format.width) - 1:#x}u"
-
-    def _input_code(self) -> str:
-        if not self.input_format.signed:
-            return f"(int32_t)((uint32_t)code & {self._mask})"
-        sign = f"{1 << (self.input_format.width - 1):#x}"
-        return f"(int32_t)(((uint32_t)code & {self._mask}) ^ {sign}u) - {sign}"
+    def _inputs(self) -> dict[str, str]:
+        """The datapath's inputs from the function's arguments."""
+        inputs = {"x": _low_bits("code", self.input_format)}
+        if self.setting_format:
+            inputs[SETTING] = _low_bits(_SETTING, self.setting_format)
+        return inputs
 
     @property
     def _tabulated(self) -> bool:
-        return self.input_format.width <= TABLE_BITS
+        return self.input_format.width <= TABLE_BITS and self.setting_format is None
 
     def _outputs(self) -> str:
         if not self._tabulated:
@@ -151,8 +157,21 @@ class Golden(NamedTuple):
 
     def _element(self) -> str:
         if self._tabulated:
-            return f"outputs[(uint32_t)codes[i] & {self._mask}]"
-        return f"({c_type(self.output_format)})of_code((int32_t)codes[i])"
+            return f"outputs[(uint32_t)codes[i] & {_mask(self.input_format)}]"
+        setting = f", {_SETTING}" if self.setting_format else ""
+        return f"({c_type(self.output_format)})of_code((int32_t)codes[i]{setting})"
+
+
+def _mask(number_format: Format) -> str:
+    return f"{(1 << number_format.width) - 1:#x}u"
+
+
+def _low_bits(argument: str, number_format: Format) -> str:
+    """The code in an argument's low bits."""
+    if not number_format.signed:
+        return f"(int32_t)((uint32_t){argument} & {_mask(number_format)})"
+    sign = f"{1 << (number_format.width - 1):#x}"
+    return f"(int32_t)(((uint32_t){argument} & {_mask(number_format)}) ^ {sign}u) - {sign}"
 
 
 def c_type(number_format: Format) -> str:

@@ -24,8 +24,10 @@ PORT_MEANINGS: Mapping[str, tuple[str, str]] = {
     "ce": ("input", "clock enable: everything holds while it is low"),
     "x": ("input", "input codes"),
     "y": ("output", "output codes"),
+    "log2_beta": ("input", "log2 of beta, in two's complement; comes with x"),
     "gradient": ("output", "the gradient's codes"),
     "i_data": ("input", "input codes"),
+    "i_log2_beta": ("input", "log2 of beta, in two's complement; comes with i_data"),
     "i_valid": ("input", "an input word is offered"),
     "i_ready": ("output", "the offered word is taken at this edge"),
     "o_data": ("output", "output codes; hold still while stalled"),
@@ -134,18 +136,21 @@ class UnitComponent(Component):
 
     def _lane(self, m: Module, word: Value, lane: int, enable: Value) -> list[Value]:
         """One lane's pipeline: its output codes, in as many bits as they take."""
-        (given,) = self.inputs.values()
-        code = word.as_unsigned().word_select(lane, self.lane_bits(given))[: given.width]
+        codes, place = {}, 0
+        for name, given in self.inputs.items():
+            bits = self.lane_bits(given)
+            codes[name] = word.as_unsigned()[place + lane * bits :][: given.width]
+            place += self.lanes * bits
         prefix = f"lane{lane}_" if self.lanes > 1 else ""
-        pipeline = Pipeline(m, self.schedule, code, enable, prefix)
+        pipeline = Pipeline(m, self.schedule, codes, enable, prefix)
         self.tables |= pipeline.tables
         self.kept += pipeline.kept
-        codes = []
+        results = []
         nodes = pipeline.schedule.datapath.outputs
         for node, bits, made in zip(nodes, pipeline.outputs, self.outputs.values(), strict=True):
             code = resized(bits, node.signed, made.width)
-            codes.append(resized(code, made.signed, self.lane_bits(made)))
-        return codes
+            results.append(resized(code, made.signed, self.lane_bits(made)))
+        return results
 
 
 class StreamUnit(UnitComponent):
@@ -159,8 +164,8 @@ class StreamUnit(UnitComponent):
     i : stream of input words, in
     o : stream of output words, out
         ``schedule.latency`` cycles after its input when not stalled; one word a cycle.
-    o_<name> : further output words, out
-        Each goes with ``o.payload``.
+    i_<name>, o_<name> : further input words, in, and output words, out
+        Each goes with ``i.payload`` or ``o.payload``.
     """
 
     clocked_ports: ClassVar[Mapping[str, str]] = {"clk": "clk", "rst": "rst"}
@@ -181,7 +186,8 @@ class StreamUnit(UnitComponent):
             "i": In(stream.Signature(source.pop("i_data"))),
             "o": Out(stream.Signature(sink.pop("o_data"))),
         }
-        return Signature(streams | {name: Out(shape) for name, shape in sink.items()})
+        beside = {name: In(shape) for name, shape in source.items()}
+        return Signature(streams | beside | {name: Out(shape) for name, shape in sink.items()})
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -191,11 +197,14 @@ class StreamUnit(UnitComponent):
             with m.If(self.i.ready):
                 m.d.sync += register.eq(valid)
             valid = register
-        others = [getattr(self, name) for name in [*self.carried("output", self.outputs)][1:]]
+        given, made = (
+            [getattr(self, name) for name in [*self.carried(*each)][1:]]
+            for each in (("input", self.inputs), ("output", self.outputs))
+        )
         m.d.comb += [
             self.i.ready.eq(self.o.ready | ~valid if self.schedule.latency else self.o.ready),
             self.o.valid.eq(valid),
-            Cat(self.o.payload, *others).eq(self._logic(m, self.i.payload, self.i.ready)),
+            Cat(self.o.payload, *made).eq(self._logic(m, Cat(self.i.payload, *given), self.i.ready)),
         ]
         return m
 
@@ -207,7 +216,8 @@ class BareUnit(UnitComponent):
     -------
     x : input word, in
     y : output word, out
-        Follows ``x`` by ``schedule.latency`` enabled clock edges; so do further outputs, by their names.
+        Follows ``x`` by ``schedule.latency`` enabled clock edges; so do further outputs. They, and
+        further inputs, are there by their names.
     ce : Signal(1), in
         Clock enable; everything holds while it is low. There is none when the latency is 0.
     """
@@ -226,8 +236,9 @@ class BareUnit(UnitComponent):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         enable = self.ce if self.schedule.latency else Const(1)
+        inputs = [getattr(self, name) for name in self.carried("input", self.inputs)]
         outputs = [getattr(self, name) for name in self.carried("output", self.outputs)]
-        m.d.comb += Cat(*outputs).eq(self._logic(m, self.x, enable))
+        m.d.comb += Cat(*outputs).eq(self._logic(m, Cat(*inputs), enable))
         return m
 
 
@@ -235,8 +246,8 @@ class AxisUnit(UnitComponent):
     """A unit with AXI4-Stream interfaces, of the same pipeline and handshake as :class:`StreamUnit`.
 
     A lane takes whole bytes of TDATA: its code is in the low bits. The input's other bits are ignored;
-    the output's are copies of the sign, or zeros for an unsigned format. All lanes of a further output lie
-    above those of the first.
+    the output's are copies of the sign, or zeros for an unsigned format. All lanes of a further input or
+    output lie above those of the first.
 
     Members
     -------

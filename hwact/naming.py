@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from fractions import Fraction
 
 from hwact.errors import ArgumentError
@@ -54,15 +55,21 @@ def checked(name: str) -> str:
 
 
 def default(
-    function: FunctionSpec, input_format: Format, output_format: Format, gradient_format: Format | None = None
+    function: FunctionSpec,
+    input_format: Format,
+    output_format: Format,
+    gradient_format: Format | None = None,
+    runtime: Sequence[str] = (),
 ) -> str:
     """``<function>[_<parameter><value>][_grad]_<in>[_<out>]`` with parameters that are not the default.
 
-    With a gradient beside the function it is ``_with_grad``, and its format follows where it is not the same.
+    With a gradient beside the function it is ``_with_grad``, and its format follows where it is not the same;
+    a parameter that comes with the codes is ``_runtime_<parameter>``.
     """
     parts = [function.name]
     defaults = dict(function.defaults)
     parts += [f"{key}{_spelled(value)}" for key, value in function.arguments if value != defaults[key]]
+    parts += [f"runtime_{key}" for key in runtime]
     parts += ["grad"] * function.is_gradient + ["with_grad"] * (gradient_format is not None)
     formats = [input_format, output_format, gradient_format or output_format]
     while len(formats) > 1 and formats[-1] == formats[-2]:

@@ -17,6 +17,7 @@ from hwact.design import Design
 from hwact.errors import ArgumentError
 from hwact.formats import Format
 from hwact.functions.spec import FunctionSpec
+from hwact.runtime import Family
 
 Array = npt.NDArray[Any]
 _BLOCK = 1 << 14
@@ -58,21 +59,45 @@ class Output:
         """The error over all input codes."""
         return self.design.accuracy
 
+    @property
+    def setting_format(self) -> Format | None:
+        """Format of the settings that come with the codes, if any do."""
+        return self.design.setting_format if isinstance(self.design, Family) else None
+
+    def at(self, log2_beta: int) -> Output:
+        """The output at one setting of a run-time beta; one beyond the useful ones counts as the nearest."""
+        if not isinstance(self.design, Family):
+            raise ArgumentError(f"log2_beta must be left out without a run-time beta, not {log2_beta!r}")
+        self._check_settings(np.asarray(log2_beta))
+        return Output(self.design.member(log2_beta))
+
     @cached_property
     def table(self) -> Array:
-        """Output codes by the input's bits, in the smallest type."""
+        """Output codes by the input's bits and, above them, the setting's; in the smallest type."""
         bits = self.input_format.to_bits(self.input_format.codes())
-        table = np.empty(bits.size, dtype=self.output_format.dtype)
-        table[bits] = self.design.codes
-        return table
+        table = np.empty((len(self._designs), bits.size), dtype=self.output_format.dtype)
+        for row, design in zip(table, self._designs, strict=True):
+            row[bits] = design.codes
+        return table.reshape(-1)
 
-    def evaluate(self, codes: npt.ArrayLike) -> Array:
+    @property
+    def _designs(self) -> list[Design]:
+        """The designs by the setting's bits."""
+        if not isinstance(self.design, Family):
+            return [self.design]
+        settings = self.design.setting_format.codes()
+        order = np.argsort(self.design.setting_format.to_bits(settings))
+        return [self.design.member(int(setting)) for setting in settings[order]]
+
+    def evaluate(self, codes: npt.ArrayLike, log2_beta: npt.ArrayLike | None = None) -> Array:
         """The golden model: input codes to output codes, bit-exact with the hardware.
 
         Parameters
         ----------
         codes : integers, any shape
             Codes of the input format.
+        log2_beta : integers, of a shape that broadcasts to that of the codes
+            Settings of a run-time beta, which must be there for a unit that has one, and for no other.
 
         Returns
         -------
@@ -86,14 +111,39 @@ class Output:
                 f"codes must be integers, not {array.dtype.name!r}; call the unit itself to pass values"
             )
         self.check_range(array)
-        flat = array.reshape(-1)
+        flat, start_of = array.reshape(-1), self._starts(array, log2_beta)
         fits = np.can_cast(self.output_format.dtype, array.dtype) and array.dtype.kind in "iu"
         result = np.empty(flat.size, dtype=array.dtype if fits else self.output_format.dtype)
-        table, mask = self.table.astype(result.dtype), self.table.size - 1
+        table, mask = self.table.astype(result.dtype), (1 << self.input_format.width) - 1
         for start in range(0, flat.size, _BLOCK):
             block = slice(start, start + _BLOCK)
-            np.take(table, flat[block].astype(np.intp) & mask, out=result[block], mode="wrap")
+            index = flat[block].astype(np.intp) & mask
+            if start_of is not None:
+                index |= start_of[block]
+            np.take(table, index, out=result[block], mode="wrap")
         return result.reshape(array.shape)
+
+    def _starts(self, codes: Array, log2_beta: npt.ArrayLike | None) -> Array | None:
+        """Where the part of each code's setting begins in the table."""
+        if self.setting_format is None and log2_beta is None:
+            return None
+        if self.setting_format is None or log2_beta is None:
+            needed = "be given with" if log2_beta is None else "be left out without"
+            raise ArgumentError(f"log2_beta must {needed} a run-time beta, not {log2_beta!r}")
+        settings = np.broadcast_to(np.asarray(log2_beta), codes.shape).reshape(-1)
+        self._check_settings(settings)
+        return self.setting_format.to_bits(settings.astype(np.intp)) << self.input_format.width
+
+    def _check_settings(self, settings: Array) -> None:
+        made = self.setting_format
+        assert made is not None
+        low, high = made.min_code, made.max_code
+        kind = settings.dtype.kind in "iu"
+        if settings.size and not (kind and low <= settings.min() and settings.max() <= high):
+            raise ArgumentError(
+                f"log2_beta must be integers in {low}..{high}, as on the port, "
+                f"not {settings.ravel()[:4].tolist()!r}"
+            )
 
     def check_range(self, codes: Array) -> None:
         """Refuse integers that are no codes of the input format."""
@@ -111,12 +161,23 @@ class Output:
 
     @cached_property
     def golden_sha256(self) -> str:
-        """Digest of the output codes over all input codes, little-endian in the smallest type."""
+        """Digest of the output codes over all input codes, little-endian in the smallest type.
+
+        With a run-time beta, over those of all useful settings from the lowest.
+        """
         dtype = self.output_format.dtype.newbyteorder("<")
         return hashlib.sha256(self.design.codes.astype(dtype).tobytes()).hexdigest()
 
     def facts(self) -> dict[str, Any]:
         """What a manifest says of the output."""
+        if isinstance(self.design, Family):
+            settings = {
+                str(setting): {"accuracy": each.accuracy.as_dict(), "golden_sha256": each.golden_sha256}
+                for setting, each in ((setting, self.at(setting)) for setting in self.design.members)
+            }
+            said = {"runtime_beta": {"format": str(self.setting_format), "settings": settings}}
+        else:
+            said = {}
         return {
             "output_format": str(self.output_format),
             "requested_accuracy": str(self.spec.accuracy),
@@ -124,4 +185,5 @@ class Output:
             "architecture_parameters": dict(self.design.parameters),
             "accuracy": self.accuracy.as_dict(),
             "golden_sha256": self.golden_sha256,
+            **said,
         }

@@ -3,21 +3,58 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from fractions import Fraction
 from heapq import nsmallest
 from itertools import product
+from typing import Any
 
 from hwact import architectures, reference
-from hwact.architectures.problem import UnitSpec
+from hwact.architectures.problem import Accuracy, UnitSpec, correct_by_default
 from hwact.datapath.cost import area
 from hwact.datapath.graph import Datapath, merged
 from hwact.design import Design, choose, designs
+from hwact.errors import ArgumentError
 from hwact.formats import Format
 from hwact.functions.spec import FunctionSpec
 
 MOST = 4  # designs of each that are tried with each of the other
 _WIDE = Format.parse("SQ18.14")
+
+
+def gradient_spec(
+    spec: UnitSpec, wanted: bool, number_format: str | Format | None, accuracy: str | None
+) -> UnitSpec | None:
+    """What the second output must compute, if there is to be one."""
+    if not isinstance(wanted, bool):
+        raise ArgumentError(f"with_gradient must be True or False, not {wanted!r}")
+    if not wanted:
+        if number_format is not None:
+            raise ArgumentError(
+                f"a gradient format must come with a gradient as second output, not {number_format!r} alone; "
+                "add with_gradient"
+            )
+        return None
+    function = spec.function.gradient()
+    if number_format is None:
+        made = gradient_format_of(function, spec.input_format, spec.output_format)
+    else:
+        made = Format.parse(number_format)
+    default = "correct" if correct_by_default(function, spec.input_format, made) else "faithful"
+    return replace(
+        spec,
+        function=function,
+        output_format=made,
+        accuracy=Accuracy.parse(default if accuracy is None else accuracy),
+    )
+
+
+def rebuilt_gradient(spec: UnitSpec, facts: Mapping[str, Any]) -> Design:
+    """The design of a unit's second output, from what its manifest says of it."""
+    slope = gradient_spec(spec, True, facts["output_format"], facts["requested_accuracy"])
+    assert slope is not None
+    return Design.build(slope, facts["architecture"], facts["architecture_parameters"])
 
 
 def gradient_format_of(gradient: FunctionSpec, input_format: Format, output_format: Format) -> Format:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,11 +44,11 @@ _TYPE = """\
 
 _FUNCTION = """\
   // {model}.c must be compiled with the simulation.
-  import "DPI-C" pure function {result} {model}(input int code);
+  import "DPI-C" pure function {result} {model}(input int code{dpi_setting});
 
   // The {what} code of an input code.
-  function automatic {type} {golden}(input input_t code);
-    return {type}'({model}(int'(code)));
+  function automatic {type} {golden}(input input_t code{setting});
+    return {type}'({model}(int'(code){setting_argument}));
   endfunction
 """
 
@@ -59,20 +59,20 @@ _BENCH = """\
 module {name}_tb;
   import {name}_pkg::*;
 
-  localparam int WORDS = 1 << INPUT_WIDTH;  // every code in every lane
+  localparam int WORDS = 1 << {index_bits};  // every code in every lane
   localparam int PATIENCE = 16 * WORDS + 1000;  // cycles
 
-  typedef logic [LANES*INPUT_LANE_BITS-1:0] input_word_t;
+  typedef logic [LANES*{input_bits}-1:0] input_word_t;
   typedef logic [LANES*{output_bits}-1:0] output_word_t;
 
   function automatic input_t code_of(input int index, input int lane);
     return input_t'(index + lane);
   endfunction
 
-  function automatic input_word_t sent_word(input int index);
+{setting_of}  function automatic input_word_t sent_word(input int index);
     for (int lane = 0; lane < LANES; lane++)
       sent_word[lane*INPUT_LANE_BITS+:INPUT_LANE_BITS] = INPUT_LANE_BITS'(code_of(index, lane));
-  endfunction
+{sent_setting}  endfunction
 
   /* verilator lint_off UNUSEDSIGNAL */  // a combinational unit has no clock, and one by itself no reset
   logic clock, resetting;
@@ -123,15 +123,28 @@ endmodule
 
 _COMPARISON = """\
     for (int lane = 0; lane < LANES; lane++) begin
-      automatic {type} due = {golden}(code_of(index, lane));
+      automatic {type} due = {golden}({given});
       automatic logic [{bits}-1:0] got = word[{offset}lane*{bits}+:{bits}];
       if (got !== {bits}'(due)) begin
         failures++;
         if (failures <= 8)
-          $display("word %0d, lane %0d, input code %0d: expected {what}%0d (0x%0h), got 0x%0h",
-                   index, lane, code_of(index, lane), due, {bits}'(due), got);
+          $display("word %0d, lane %0d, input code %0d{also}: expected {what}%0d (0x%0h), got 0x%0h",
+                   index, lane, {given}, due, {bits}'(due), got);
       end
     end
+"""
+
+_SETTING_OF = """\
+  function automatic setting_t setting_of(input int index, input int lane);
+    return setting_t'((index + lane) >> INPUT_WIDTH);
+  endfunction
+
+"""
+
+_SENT_SETTING = """\
+    for (int lane = 0; lane < LANES; lane++)
+      sent_word[LANES*INPUT_LANE_BITS+lane*SETTING_LANE_BITS+:SETTING_LANE_BITS] =
+          SETTING_LANE_BITS'(setting_of(index, lane));
 """
 
 # What a bench connects to each port, and when words move.
@@ -161,11 +174,21 @@ _AXIS = {
 }
 _BARE = {"clk": "clock", "ce": "go", "x": "to_unit", "y": "from_unit"}
 _CONNECTIONS: Mapping[str, dict[str, str]] = {"stream": _STREAM, "axis": _AXIS, "bare": _BARE}
-# With a gradient on a port of its own, the word is in two parts.
-_SLICES = dict.fromkeys(("o_data", "y"), "from_unit[LANES*OUTPUT_LANE_BITS-1:0]")
-_BESIDE = dict.fromkeys(
-    ("o_gradient", "gradient"), "from_unit[LANES*OUTPUT_LANE_BITS+:LANES*GRADIENT_LANE_BITS]"
-)
+# Where a further input or output has a port of its own, the word is in two parts.
+_SLICES = {
+    "SETTING": {
+        **dict.fromkeys(("i_data", "x"), "to_unit[LANES*INPUT_LANE_BITS-1:0]"),
+        **dict.fromkeys(
+            ("i_log2_beta", "log2_beta"), "to_unit[LANES*INPUT_LANE_BITS+:LANES*SETTING_LANE_BITS]"
+        ),
+    },
+    "GRADIENT": {
+        **dict.fromkeys(("o_data", "y"), "from_unit[LANES*OUTPUT_LANE_BITS-1:0]"),
+        **dict.fromkeys(
+            ("o_gradient", "gradient"), "from_unit[LANES*OUTPUT_LANE_BITS+:LANES*GRADIENT_LANE_BITS]"
+        ),
+    },
+}
 
 _HANDSHAKE = """\
   logic offering, taken, offered;
@@ -216,28 +239,39 @@ class _Side:
         }
 
 
-_NAMES = ("OUTPUT", "GRADIENT")
 _GOLDENS = ("golden", "golden_gradient")
 
 
-def _sides(goldens: Sequence[Golden], facts: Mapping[str, Any]) -> list[_Side]:
-    """The input, and the outputs in their order."""
-    lane_bits = INTERFACES[facts["interface"]].lane_bits
-    formats = [goldens[0].input_format, *(golden.output_format for golden in goldens)]
-    names = ("INPUT", *_NAMES)
-    return [_Side(name, each, lane_bits(each)) for name, each in zip(names, formats, strict=False)]
+def _sides(goldens: Sequence[Golden], facts: Mapping[str, Any]) -> tuple[list[_Side], list[_Side]]:
+    """The inputs and the outputs in their order."""
+    first, lane_bits = goldens[0], INTERFACES[facts["interface"]].lane_bits
+    inputs = {"INPUT": first.input_format}
+    if first.setting_format:
+        inputs["SETTING"] = first.setting_format
+    outputs = dict(zip(("OUTPUT", "GRADIENT"), (golden.output_format for golden in goldens), strict=False))
+    given, made = ([_Side(n, f, lane_bits(f)) for n, f in side.items()] for side in (inputs, outputs))
+    return given, made
 
 
 def package(goldens: Sequence[Golden], facts: Mapping[str, Any]) -> str:
     """``<name>_pkg.sv``: what a bench or a design around the unit must know, and the golden models."""
-    sides = [side.texts() for side in _sides(goldens, facts)]
+    given, made = _sides(goldens, facts)
+    setting = len(given) > 1
+    sides = [side.texts() for side in (*given, *made)]
     functions, digests = [], []
     said = (facts, facts.get("gradient_output", {}))
-    for golden, name, side, each in zip(goldens, _GOLDENS, sides[1:], said, strict=False):
-        result = "int" if golden.result_type == "int32_t" else "int unsigned"
-        what = str(side["side"]).lower()
+    for golden, name, side, each in zip(goldens, _GOLDENS, made, said, strict=False):
         functions.append(
-            _FUNCTION.format(**side, model=golden.function, result=result, golden=name, what=what)
+            _FUNCTION.format(
+                type=side.type,
+                model=golden.function,
+                result="int" if golden.result_type == "int32_t" else "int unsigned",
+                golden=name,
+                what=side.name.lower(),
+                dpi_setting=", input int setting" * setting,
+                setting=", input setting_t setting" * setting,
+                setting_argument=", int'(setting)" * setting,
+            )
         )
         digests.append(_DIGEST.format(golden=name.upper(), sha256=each["golden_sha256"]))
     return _PACKAGE.format(
@@ -264,27 +298,45 @@ def _value_parameters(side: str, number_format: Format) -> str:
 def bench(goldens: Sequence[Golden], facts: Mapping[str, Any]) -> str:
     """``<name>_tb.sv``: the unit beside the golden models, for any simulator with DPI-C."""
     interface = facts["interface"]
-    sides = _sides(goldens, facts)[1:]
-    wired, comparisons, offset = _CONNECTIONS[interface], [], ""
-    for side, golden in zip(sides, _GOLDENS, strict=False):
+    inputs, outputs = _sides(goldens, facts)
+    setting = len(inputs) > 1
+    comparisons, offset = [], ""
+    for side, golden in zip(outputs, _GOLDENS, strict=False):
         bits = f"{side.name}_LANE_BITS"
-        what = "" if side is sides[0] else f"{side.name.lower()} "
         comparisons.append(
-            _COMPARISON.format(type=side.type, golden=golden, bits=bits, offset=offset, what=what)
+            _COMPARISON.format(
+                type=side.type,
+                golden=golden,
+                given="code_of(index, lane)" + ", setting_of(index, lane)" * setting,
+                also=", setting %0d" * setting,
+                bits=bits,
+                offset=offset,
+                what="" if side is outputs[0] else f"{side.name.lower()} ",
+            )
         )
         offset += f"LANES*{bits}+"
-    if len(sides) > 1:
-        wired = {port: _SLICES.get(port, wire) for port, wire in (wired | _BESIDE).items()}
+    wired = dict(_CONNECTIONS[interface])
+    for side in (*inputs[1:], *outputs[1:]):
+        wired |= _SLICES[side.name]
     connections = ",\n".join(f"      .{port['name']}({wired[port['name']]})" for port in facts["ports"])
     wiring = f"{_MOVES[interface]}\n  {facts['name']} dut (\n{connections}\n  );\n"
-    bits = "+".join(f"{side.name}_LANE_BITS" for side in sides)
     return _BENCH.format(
         name=facts["name"],
         origin=_comment(goldens[0]),
         wiring=wiring,
-        output_bits=bits if len(sides) == 1 else f"({bits})",
+        index_bits=_sum(f"{side.name}_WIDTH" for side in inputs),
+        input_bits=_sum(f"{side.name}_LANE_BITS" for side in inputs),
+        output_bits=_sum(f"{side.name}_LANE_BITS" for side in outputs),
+        setting_of=_SETTING_OF * setting,
+        sent_setting=_SENT_SETTING * setting,
         comparisons="".join(comparisons),
     )
+
+
+def _sum(names: Iterable[str]) -> str:
+    """One name as it is; several as a sum."""
+    text = "+".join(names)
+    return f"({text})" if "+" in text else text
 
 
 def _comment(golden: Golden) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
 from importlib.metadata import version
@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hwact import bundle, functions, naming
-from hwact.architectures.problem import Accuracy, Parameters, UnitSpec
+from hwact.architectures.problem import Accuracy, Parameters, UnitSpec, correct_by_default
 from hwact.datapath import cost
 from hwact.datapath.schedule import Schedule, schedule
 from hwact.datapath.verilog import convert
@@ -27,10 +27,10 @@ from hwact.functions.spec import FunctionSpec
 from hwact.golden import Golden
 from hwact.interfaces import INTERFACES, UnitComponent, port_records
 from hwact.output import Array, Output
-from hwact.pairs import choose_pair, datapath_of, gradient_format_of, joined
+from hwact.pairs import choose_pair, datapath_of, gradient_spec, joined, rebuilt_gradient
+from hwact.runtime import PARAMETER, SETTING, check_alone, family
 
 MAX_LANES = 64
-CORRECT_UP_TO = 10
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +56,10 @@ class Unit(Output):
     @property
     def formats(self) -> tuple[dict[str, Format], dict[str, Format]]:
         """Formats of the inputs and of the outputs, by name."""
-        return {"x": self.input_format}, {name: each.output_format for name, each in self.outputs.items()}
+        inputs = {"x": self.input_format}
+        if self.setting_format:
+            inputs[SETTING] = self.setting_format
+        return inputs, {name: each.output_format for name, each in self.outputs.items()}
 
     @property
     def latency(self) -> int:
@@ -67,9 +70,11 @@ class Unit(Output):
         """Input codes of values, in the unit's rounding and overflow modes; same shape, int64."""
         return self.input_format.quantise_array(values, self.spec.rounding, self.spec.overflow)
 
-    def __call__(self, values: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    def __call__(
+        self, values: npt.ArrayLike, log2_beta: npt.ArrayLike | None = None
+    ) -> npt.NDArray[np.float64]:
         """Values in, values out: quantise, evaluate, dequantise; any shape, float64."""
-        return self.output_format.values(self.evaluate(self.quantise(values)))
+        return self.output_format.values(self.evaluate(self.quantise(values), log2_beta))
 
     def component(self) -> UnitComponent:
         """A fresh Amaranth component."""
@@ -91,12 +96,13 @@ class Unit(Output):
     def manifest_facts(self) -> dict[str, Any]:
         """The manifest without the digest of the Verilog."""
         spec, said = self.spec, self.facts()
-        gradient = {"gradient_output": self.gradient.facts()} if self.gradient else {}
+        more = {key: said[key] for key in ("runtime_beta",) if key in said}
+        more |= {"gradient_output": self.gradient.facts()} if self.gradient else {}
         return {
             "name": self.name,
             "function": self.function.name,
             "expression": self.expression,
-            "parameters": {key: _json_number(value) for key, value in self.function.arguments},
+            "parameters": self._parameters(),
             "gradient": self.function.is_gradient,
             "input_format": str(spec.input_format),
             "output_format": said["output_format"],
@@ -113,10 +119,17 @@ class Unit(Output):
             "ports": port_records(self.interface, self.latency, *self.formats, self.lanes),
             "accuracy": said["accuracy"],
             "golden_sha256": said["golden_sha256"],
-            **gradient,
+            **more,
             "files": bundle.file_names(self.name, list(self.outputs)),
             "hwact_version": version("hwact"),
         }
+
+    def _parameters(self) -> dict[str, int | float | str]:
+        """The function's parameters that do not come with the codes."""
+        arguments = dict(self.function.arguments)
+        if self.setting_format:
+            del arguments[PARAMETER]
+        return {key: _json_number(value) for key, value in arguments.items()}
 
     def manifest(self) -> dict[str, Any]:
         """The facts of the unit under stable keys, ready for JSON."""
@@ -134,7 +147,15 @@ class Unit(Output):
         origin = bundle.origin(manifest)
         names = bundle.golden_names(self.name, list(self.outputs))
         return [
-            Golden(name, each.input_format, each.output_format, each.design.datapath, each.table, origin)
+            Golden(
+                name,
+                each.input_format,
+                each.output_format,
+                self.setting_format,
+                each.design.datapath,
+                each.table,
+                origin,
+            )
             for name, each in zip(names, self.outputs.values(), strict=True)
         ]
 
@@ -166,7 +187,7 @@ def specification(
     formats = _formats(width, input_format, output_format)
     if rounding is None:
         rounding = formats[1].default_rounding
-    default = "correct" if _correct_by_default(spec_function, *formats) else "faithful"
+    default = "correct" if correct_by_default(spec_function, *formats) else "faithful"
     return UnitSpec(
         function=spec_function,
         input_format=formats[0],
@@ -196,6 +217,7 @@ def build(
     gradient: bool = False,
     with_gradient: bool = False,
     gradient_format: str | Format | None = None,
+    runtime_beta: bool = False,
     expression: str | None = None,
     name: str | None = None,
     **parameters: object,
@@ -226,6 +248,8 @@ def build(
     gradient_format : str or Format
         Of that output. Unless given: the function's where it is fixed point and holds the whole derivative,
         else the signed format of as many bits that does.
+    runtime_beta : bool
+        SmeLU with log2(beta) as an input that comes with each code, correctly rounded for every setting.
     **parameters
         The function's parameters; a float stands for the decimal that is written.
 
@@ -249,24 +273,34 @@ def build(
         **parameters,
     )
     _check_interface(interface, lanes)
-    slope = _gradient_spec(spec, with_gradient, gradient_format, accuracy)
+    slope = gradient_spec(spec, with_gradient, gradient_format, accuracy)
     if slope and architecture_parameters is not None:
         raise ArgumentError(
             "architecture_parameters must be of one output, not given with with_gradient=True; leave them out"
         )
-    unit_name = (
-        naming.checked(name)
-        if name is not None
-        else naming.default(
-            spec.function, spec.input_format, spec.output_format, slope.output_format if slope else None
-        )
-    )
-    if slope:
-        designs: tuple[Design, ...] = choose_pair((spec, slope), architecture)
+    if not isinstance(runtime_beta, bool):
+        raise ArgumentError(f"runtime_beta must be True or False, not {runtime_beta!r}")
+    if runtime_beta:
+        chosen = architecture != "auto" or architecture_parameters is not None
+        check_alone(with_gradient=with_gradient, architecture=chosen, beta=PARAMETER in parameters)
+        designs: tuple[Design, ...] = (family(spec),)
+    elif slope:
+        designs = choose_pair((spec, slope), architecture)
     elif architecture_parameters is not None:
         designs = (Design.build(spec, architecture, architecture_parameters),)
     else:
         designs = (choose(spec, architecture),)
+    unit_name = (
+        naming.checked(name)
+        if name is not None
+        else naming.default(
+            spec.function,
+            spec.input_format,
+            spec.output_format,
+            slope.output_format if slope else None,
+            runtime=(PARAMETER,) if runtime_beta else (),
+        )
+    )
     return _unit(unit_name, designs, latency, interface, lanes, expression)
 
 
@@ -323,49 +357,18 @@ def rebuilt(manifest: Mapping[str, Any]) -> Unit:
             target=cost.target(facts["target"]),
         )
         _check_interface(facts["interface"], facts["lanes"])
-        designs = [Design.build(spec, facts["architecture"], facts["architecture_parameters"])]
+        if "runtime_beta" in facts:
+            designs: list[Design] = [family(spec)]
+        else:
+            designs = [Design.build(spec, facts["architecture"], facts["architecture_parameters"])]
         if "gradient_output" in facts:
-            designs.append(_rebuilt_gradient(spec, facts["gradient_output"]))
+            designs.append(rebuilt_gradient(spec, facts["gradient_output"]))
         name, latency = naming.checked(facts["name"]), _given_latency(facts["latency"])
         return _unit(name, tuple(designs), latency, facts["interface"], facts["lanes"], facts["expression"])
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         missing = isinstance(error, KeyError)
         reason = f"without the key {error}" if missing else f"that fails with {str(error)!r}"
         raise BundleError(f"a manifest must describe a unit, not one {reason}; generate it again") from error
-
-
-def _rebuilt_gradient(spec: UnitSpec, facts: Mapping[str, Any]) -> Design:
-    """The design of a unit's second output, from what its manifest says of it."""
-    slope = _gradient_spec(spec, True, facts["output_format"], facts["requested_accuracy"])
-    assert slope is not None
-    return Design.build(slope, facts["architecture"], facts["architecture_parameters"])
-
-
-def _gradient_spec(
-    spec: UnitSpec, wanted: bool, number_format: str | Format | None, accuracy: str | None
-) -> UnitSpec | None:
-    """What the second output must compute, if there is to be one."""
-    if not isinstance(wanted, bool):
-        raise ArgumentError(f"with_gradient must be True or False, not {wanted!r}")
-    if not wanted:
-        if number_format is not None:
-            raise ArgumentError(
-                f"a gradient format must come with a gradient as second output, not {number_format!r} alone; "
-                "add with_gradient"
-            )
-        return None
-    function = spec.function.gradient()
-    if number_format is None:
-        made = gradient_format_of(function, spec.input_format, spec.output_format)
-    else:
-        made = Format.parse(number_format)
-    default = "correct" if _correct_by_default(function, spec.input_format, made) else "faithful"
-    return replace(
-        spec,
-        function=function,
-        output_format=made,
-        accuracy=Accuracy.parse(default if accuracy is None else accuracy),
-    )
 
 
 def _given_latency(latency: int | None) -> int:
@@ -415,12 +418,6 @@ def _formats(
     assert first is not None
     second = Format.parse(output_format) if output_format is not None else given or first
     return first, second
-
-
-def _correct_by_default(function: FunctionSpec, input_format: Format, output_format: Format) -> bool:
-    narrow = max(input_format.width, output_format.width) <= CORRECT_UP_TO
-    pieces = function.piecewise_polynomial()
-    return narrow or (pieces is not None and all(len(piece.coefficients) <= 3 for piece in pieces))
 
 
 def _check_interface(interface: str, lanes: int) -> None:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """cocotb bench of the ``bare`` interface: clk ce x y; with latency 0, x y alone.
 
-A gradient comes with y at a port of its own.
+A setting comes with x and a gradient with y at ports of their own.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import cocotb
 from cocotb.handle import HierarchyObject
 
 from sim.patterns import pattern
-from sim.ports import LEVELS, Clock, Word, drive, port
+from sim.ports import LEVELS, Clock, Word, port
 from sim.record import Record, conduct
 from sim.settings import Settings
 
@@ -26,7 +26,7 @@ class Bench:
     def __init__(self, dut: HierarchyObject, record: Record) -> None:
         clocked = SETTINGS.latency > 0
         self.record = record
-        self.x = port(dut, "x", SETTINGS.input_width)
+        self.x = Word(*(port(dut, name, width) for name, width in SETTINGS.input_ports.items()))
         self.y = Word(*(port(dut, name, width) for name, width in SETTINGS.output_ports.items()))
         self.enable = port(dut, "ce") if clocked else None
         self.clock = Clock(port(dut, "clk") if clocked else None, record)
@@ -39,7 +39,7 @@ class Bench:
 
     def drive(self, word: int, *, enable: bool) -> None:
         """Set the inputs of the coming edge."""
-        drive(self.x, word)
+        self.x.drive(word)
         if self.enable is not None:
             self.enable.value = LEVELS[enable]
 

@@ -54,19 +54,20 @@ class Record:
             self.fail(self._mismatch(index, got))
 
     def _mismatch(self, index: int, got: int) -> str:
-        source, lanes = self.settings.input, self.settings.lanes
-        due, came = (self.settings.parts(word) for word in (self.expected[index], got))
+        settings, lanes = self.settings, self.settings.lanes
+        due, came = (settings.parts(word, settings.outputs) for word in (self.expected[index], got))
         places = [(lane, name) for lane in range(lanes) for name in due]
         wrong = next(((lane, name) for lane, name in places if due[name][lane] != came[name][lane]), None)
         if wrong is None:
             text = self.settings.output_text
             return f"word {index}: expected {text(self.expected[index])}, got {text(got)}"
         lane, name = wrong
-        sent = unpack([self.sent[index]], source, lanes)[lane]
+        sent = settings.parts(self.sent[index], settings.inputs)
+        given = [number.text(sent[key][lane]) for key, number in settings.inputs.items()]
         where = f"word {index}" + (f", lane {lane}" if lanes > 1 else "")
         sink, title = self.settings.outputs[name], self.settings.title(name)
         return (
-            f"{where}, input {source.text(sent)}: "
+            f"{where}, input {' with '.join(given)}: "
             f"expected {title}{sink.text(due[name][lane])}, got {sink.text(came[name][lane])}"
         )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -63,12 +64,11 @@ class Settings:
         Names of the one-bit ports that go with a word; in a word, their bits come above the data.
     lanes : int
         Numbers side by side in a word, lane 0 in the least significant bits.
-    input : Number
-    outputs : mapping of str to Number
+    inputs, outputs : mapping of str to Number
         By name. In a word, all lanes of one come above all lanes of those before it.
     numbers : str
-        A ``.npy`` file of uint64, shape ``(1 + outputs, numbers)``: the bits to send, the bits to expect. A
-        phase has a multiple of `lanes` of them.
+        A ``.npy`` file of uint64, shape ``(inputs + outputs, numbers)``: the bits to send, the bits to
+        expect. A phase has a multiple of `lanes` of them.
     results : str
         A folder that receives ``<phase>.json`` and ``<phase>.npy`` for each phase: the bits received, shape
         ``(outputs, numbers)``.
@@ -78,7 +78,7 @@ class Settings:
     sideband: tuple[str, ...]
     latency: int
     lanes: int
-    input: Number
+    inputs: dict[str, Number]
     outputs: dict[str, Number]
     phases: tuple[Phase, ...]
     numbers: str
@@ -89,16 +89,16 @@ class Settings:
     def load(cls) -> Settings:
         """Read the file that the environment names."""
         fields = json.loads(Path(os.environ[VARIABLE]).read_text(encoding="utf-8"))
-        fields["input"] = Number(**fields["input"])
-        fields["outputs"] = {port: Number(**number) for port, number in fields["outputs"].items()}
+        for side in ("inputs", "outputs"):
+            fields[side] = {name: Number(**number) for name, number in fields[side].items()}
         fields["sideband"] = tuple(fields["sideband"])
         fields["phases"] = tuple(Phase(**phase) for phase in fields["phases"])
         return cls(**fields)
 
     @property
     def input_width(self) -> int:
-        """Width of the input port."""
-        return self.input.lane_bits * self.lanes
+        """Width of all inputs, side by side."""
+        return sum(number.lane_bits for number in self.inputs.values()) * self.lanes
 
     @property
     def output_width(self) -> int:
@@ -106,17 +106,25 @@ class Settings:
         return sum(number.lane_bits for number in self.outputs.values()) * self.lanes
 
     @property
+    def input_ports(self) -> dict[str, int]:
+        """The data ports of the inputs and their widths, in the order of a word's parts."""
+        return self._ports(self.inputs)
+
+    @property
     def output_ports(self) -> dict[str, int]:
         """The data ports of the outputs and their widths, in the order of a word's parts."""
+        return self._ports(self.outputs)
+
+    def _ports(self, numbers: dict[str, Number]) -> dict[str, int]:
         widths: dict[str, int] = {}
-        for number in self.outputs.values():
+        for number in numbers.values():
             widths[number.port] = widths.get(number.port, 0) + number.lane_bits * self.lanes
         return widths
 
-    def parts(self, word: int) -> dict[str, list[int]]:
-        """The lanes of each output in a word."""
+    def parts(self, word: int, numbers: dict[str, Number]) -> dict[str, list[int]]:
+        """The lanes of each input, or of each output, in a word."""
         parts = {}
-        for name, number in self.outputs.items():
+        for name, number in numbers.items():
             parts[name] = unpack([word], number, self.lanes)
             word >>= number.lane_bits * self.lanes
         return parts
@@ -126,7 +134,7 @@ class Settings:
         data, beside = word & (1 << self.output_width) - 1, word >> self.output_width
         texts = [f"{data:#x}"]
         if self.lanes == 1:
-            texts = [self._one(name, lanes[0]) for name, lanes in self.parts(data).items()]
+            texts = [self._one(name, lanes[0]) for name, lanes in self.parts(data, self.outputs).items()]
         return ", ".join([*texts, *(f"{name} {beside >> i & 1}" for i, name in enumerate(self.sideband))])
 
     def _one(self, name: str, bits: int) -> str:
@@ -143,17 +151,21 @@ class Settings:
         """
         rows = np.load(self.numbers, mmap_mode="r", allow_pickle=False)[:, phase.start : phase.stop].tolist()
         random = Random(f"{self.seed} {phase.name} words")
-        sent = pack([padded(bits, self.input, random) for bits in rows[0]], self.input, self.lanes)
-        expected = self._expected(rows[1:])
+        given, made = rows[: len(self.inputs)], rows[len(self.inputs) :]
+        sent = self._words(given, self.inputs, lambda bits, number: padded(bits, number, random))
+        expected = self._words(made, self.outputs, extended)
         if not self.sideband:
             return sent, expected
         beside = [random.getrandbits(len(self.sideband)) for _ in sent]
         return _beside(sent, beside, self.input_width), _beside(expected, beside, self.output_width)
 
-    def _expected(self, rows: list[list[int]]) -> list[int]:
+    def _words(
+        self, rows: list[list[int]], numbers: dict[str, Number], lane: Callable[[int, Number], int]
+    ) -> list[int]:
+        """The words that rows of bits make, each number in a lane of its own."""
         words, place = [0] * (len(rows[0]) // self.lanes), 0
-        for row, number in zip(rows, self.outputs.values(), strict=True):
-            packed = pack([extended(bits, number) for bits in row], number, self.lanes)
+        for row, number in zip(rows, numbers.values(), strict=True):
+            packed = pack([lane(bits, number) for bits in row], number, self.lanes)
             words = [word | part << place for word, part in zip(words, packed, strict=True)]
             place += number.lane_bits * self.lanes
         return words

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """cocotb bench of the interfaces with a handshake, ``stream`` and ``axis``.
 
-``stream``: clk rst i_data i_valid i_ready o_data o_valid o_ready, and o_gradient where the unit has it.
+``stream``: clk rst i_data i_valid i_ready o_data o_valid o_ready, and i_log2_beta or o_gradient.
 ``axis``: aclk aresetn, and tdata tvalid tready tlast tuser behind s_axis_ and m_axis_. A unit of latency 0 is
 combinational: clock and reset are then neither needed nor driven.
 """
@@ -54,7 +54,7 @@ class Source:
     """Offers words; one that is offered stays until the unit takes it. In gaps the data is garbage."""
 
     def __init__(self, dut: HierarchyObject, record: Record, garbage: Random) -> None:
-        self.data = word_of(dut, WIRES.source, {SETTINGS.input.port: SETTINGS.input_width})
+        self.data = word_of(dut, WIRES.source, SETTINGS.input_ports)
         self.valid = port(dut, f"{WIRES.source}valid")
         self.ready = port(dut, I_READY)
         self._record = record

@@ -42,7 +42,7 @@ def large_datapaths(draw: st.DrawFn) -> g.Datapath:
 def c_text(index: int, datapath: g.Datapath) -> str:
     """A graph in C as a file of its own, with a function that prints its outputs."""
     reading = CReading(datapath)
-    unused = "" if reading.reads_x else "  (void)x;\n"
+    unused = "".join(f"  (void){name};\n" for name in reading.unread)
     return (
         f"#include <stdint.h>\n#include <stdio.h>\nvoid graph{index}(void);\n{reading.declarations}"
         f"static {reading.kind} y(int32_t x) {{\n{unused}{reading.body}}}\n"

@@ -179,7 +179,7 @@ def simulated(datapath: g.Datapath, latency: int) -> list[int]:
     """Output codes by Amaranth's simulator, one code a clock edge."""
     m, x = Module(), Signal(datapath.x.width)
     y = Signal(datapath.y.width)
-    pipeline = Pipeline(m, schedule(datapath, XC7, latency), x, Signal(init=1))
+    pipeline = Pipeline(m, schedule(datapath, XC7, latency), {"x": x}, Signal(init=1))
     m.d.comb += y.eq(resized(pipeline.outputs[0], datapath.y.signed, len(y)))
     keep = Signal()
     m.d.sync += keep.eq(~keep)

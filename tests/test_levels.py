@@ -32,6 +32,7 @@ LEVELS = {
     "hwact.design": 5,
     "hwact.output": 5,
     "hwact.pairs": 5,
+    "hwact.runtime": 5,
     "hwact.interfaces": 6,
     "hwact.naming": 6,
     "hwact.normalisation": 6,

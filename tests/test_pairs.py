@@ -218,7 +218,9 @@ PROVEN: dict[str, tuple[dict[str, Any], int]] = {
 }
 
 
-@pytest.mark.parametrize("interface", PROVEN)
+@pytest.mark.parametrize(
+    "interface", ["stream", *(pytest.param(i, marks=pytest.mark.slow) for i in ("bare", "axis"))]
+)
 def test_the_bench_proves_both(interface: str, tmp_path: Path) -> None:
     options, codes = PROVEN[interface]
     unit = hwact.build("gelu", width=6, with_gradient=True, gradient_format="UQ1.6", name="pair", **options)

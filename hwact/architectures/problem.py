@@ -23,6 +23,7 @@ Parameters = Mapping[str, int | str]
 
 MAX_INPUT_WIDTH = 24
 MAX_OUTPUT_WIDTH = 32
+CORRECT_UP_TO = 10
 MAX_ULP = 1 << MAX_OUTPUT_WIDTH  # more says nothing about a code
 
 
@@ -175,6 +176,13 @@ class UnitSpec:
     def _violations(self, codes: Codes) -> int:
         low, high = self.allowed
         return int(((codes < low) | (high < codes)).sum())
+
+
+def correct_by_default(function: FunctionSpec, input_format: Format, output_format: Format) -> bool:
+    """Whether a unit is correctly rounded unless asked otherwise."""
+    narrow = max(input_format.width, output_format.width) <= CORRECT_UP_TO
+    pieces = function.piecewise_polynomial()
+    return narrow or (pieces is not None and all(len(piece.coefficients) <= 3 for piece in pieces))
 
 
 def _is_power_of_two(ratio: Fraction) -> bool:

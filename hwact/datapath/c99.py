@@ -78,7 +78,7 @@ def filled(words: Iterable[str]) -> str:
 
 
 class CReading:
-    """A datapath as the body of a C function of ``x``.
+    """A datapath as the body of a C function of its inputs, by their names.
 
     Parameters
     ----------
@@ -92,8 +92,8 @@ class CReading:
         Statements; the last one returns the output code in type `kind`.
     kind : str
         ``int32_t`` or ``int64_t``; that of the output code.
-    reads_x : bool
-        Whether the output depends on the input at all.
+    unread : tuple of str
+        The inputs on which the output does not depend.
     """
 
     def __init__(self, datapath: g.Datapath) -> None:
@@ -106,7 +106,8 @@ class CReading:
             n: self._statement(n) for n in datapath.nodes if not isinstance(n, (g.Constant, g.Input))
         }
         read = self._names_read(statements, result)
-        self.reads_x = self._names[datapath.x] in read
+        inputs = (self._names[node] for node in datapath.inputs)
+        self.unread = tuple(name for name in inputs if name not in read)
         self.body = "".join(text for node, text in statements.items() if self._names[node] in read) + result
         tables = "".join(self._definition(node) for node in self._tables if self._names[node] in read)
         self.declarations = helpers(self.body + tables, self._words) + tables

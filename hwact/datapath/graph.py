@@ -16,7 +16,7 @@ Nodes are made by the methods and operators of :class:`Node`, which compute the 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Self
@@ -210,7 +210,7 @@ class Node:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Input(Node):
-    """The unit's input code."""
+    """An input of the unit: a code, or a setting that comes with it."""
 
     @classmethod
     def of(cls, number_format: Format) -> Input:
@@ -376,7 +376,7 @@ class Datapath:
     Parameters
     ----------
     x : Input
-        The input code.
+        The input code. Further inputs have names of their own; evaluation asks for constants in their place.
     y : Node
         The output code; the range lies inside the output format.
     others : tuple of Node
@@ -386,6 +386,11 @@ class Datapath:
     x: Input
     y: Node
     others: tuple[Node, ...] = ()
+
+    @property
+    def inputs(self) -> tuple[Input, ...]:
+        """All inputs, the code first."""
+        return tuple(node for node in self.nodes if isinstance(node, Input))
 
     @property
     def outputs(self) -> tuple[Node, ...]:
@@ -407,16 +412,31 @@ def merged(*datapaths: Datapath) -> Datapath:
     shared: dict[tuple[object, ...], Node] = {}
     places: dict[Node, Node] = {}
     for node in (node for datapath in datapaths for node in datapath.nodes):
-        values = {field.name: getattr(node, field.name) for field in dataclasses.fields(node)}
-        operands: dict[str, Any] = {
-            n: places[value] for n, value in values.items() if isinstance(value, Node)
-        }
-        facts = tuple(value for name, value in (values | operands).items() if name != "name")
-        places[node] = shared.setdefault((type(node), *facts), dataclasses.replace(node, **operands))
+        moved = _moved(node, places)
+        facts = (getattr(moved, field.name) for field in dataclasses.fields(moved) if field.name != "name")
+        places[node] = shared.setdefault((type(moved), *facts), moved)
     x = places[datapaths[0].x]
     assert isinstance(x, Input)
     y, *others = (places[output] for datapath in datapaths for output in datapath.outputs)
     return Datapath(x, y, tuple(others))
+
+
+def with_constant(datapath: Datapath, name: str, value: int) -> Datapath:
+    """The same graph with a constant in the place of a further input."""
+    places: dict[Node, Node] = {}
+    for node in datapath.nodes:
+        replaced = isinstance(node, Input) and node.name == name
+        places[node] = as_node(value) if replaced else _moved(node, places)
+    x = places[datapath.x]
+    assert isinstance(x, Input)
+    return Datapath(x, places[datapath.y], tuple(places[other] for other in datapath.others))
+
+
+def _moved(node: Node, places: Mapping[Node, Node]) -> Node:
+    """The same operation on the operands that stand in the place of its own."""
+    values = {field.name: getattr(node, field.name) for field in dataclasses.fields(node)}
+    operands: dict[str, Any] = {n: places[value] for n, value in values.items() if isinstance(value, Node)}
+    return dataclasses.replace(node, **operands)
 
 
 def _ordered(roots: tuple[Node, ...]) -> Iterator[Node]:

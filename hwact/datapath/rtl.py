@@ -47,8 +47,8 @@ class Pipeline:
     m : Module
         Receives the statements; registers are in its domain ``sync``.
     schedule : Schedule
-    x : Value
-        The input code.
+    inputs : mapping of str to Value
+        The input code, ``x``, and further inputs by their names.
     enable : Value
     prefix : str
         Put before every signal name, to tell lanes apart.
@@ -63,11 +63,13 @@ class Pipeline:
         Names of the signals that synthesis is asked to leave as they are.
     """
 
-    def __init__(self, m: Module, schedule: Schedule, x: Value, enable: Value, prefix: str = "") -> None:
+    def __init__(
+        self, m: Module, schedule: Schedule, inputs: Mapping[str, Value], enable: Value, prefix: str = ""
+    ) -> None:
         self.schedule = schedule
         self.tables: dict[str, Table] = {}
         self.kept: list[str] = []
-        self._x, self._enable, self._prefix = x, enable, prefix
+        self._inputs, self._enable, self._prefix = inputs, enable, prefix
         self._names = signal_names(schedule.datapath)
         self._values: dict[tuple[g.Node, int], Value] = {}
         for node in schedule.datapath.nodes:
@@ -82,7 +84,7 @@ class Pipeline:
         """Compute a node in its stage."""
         stage = self.schedule.stages[node]
         if isinstance(node, g.Input):
-            self._values[node, stage] = self._x
+            self._values[node, stage] = self._inputs[node.name]
             return
         value = self._expression(m, node, stage)
         if isinstance(node, g.Lookup) or (isinstance(node, g.WIRING) and not (node.name or node.kept)):

@@ -16,7 +16,7 @@ from hwact.formats import Codes
 from hwact.interfaces import INTERFACES
 from hwact.tools import Simulator, tail
 from hwact.unit import Unit
-from hwact.verify.plan import Phase, Plan, from_bits, to_bits
+from hwact.verify.plan import Phase, Plan, from_bits, split, to_bits
 from hwact.verify.process import run_job
 from hwact.verify.report import PhaseRecord
 
@@ -52,13 +52,13 @@ class Bench:
 
     def run(self, simulator: Simulator, build: Path, top: str, waves: Path | None) -> Outcome:
         """Simulate every phase and judge it."""
-        codes = self.plan.all_codes
-        bits = [to_bits(codes, self.unit.input_format)]
-        bits += [to_bits(each.evaluate(codes), each.output_format) for each in self.unit.outputs.values()]
-        np.save(self.work / "numbers.npy", np.stack(bits))
-        limit = SECONDS_AT_LEAST + SECONDS_PER_CODE * len(codes)
+        sent = split(self.plan.all_codes, [*self.unit.formats[0].values()])
+        codes = [from_bits(row, each) for row, each in zip(sent, self.unit.formats[0].values(), strict=True)]
+        due = [to_bits(each.evaluate(*codes), each.output_format) for each in self.unit.outputs.values()]
+        np.save(self.work / "numbers.npy", np.stack([*sent, *due]))
+        limit = SECONDS_AT_LEAST + SECONDS_PER_CODE * len(codes[0])
         status = self._simulate(simulator, build, top, waves, limit)
-        phases = [self._judge(phase, np.stack(bits[1:])) for phase in self.plan.phases]
+        phases = [self._judge(phase, np.stack(due)) for phase in self.plan.phases]
         if problem := self._contradiction(status, phases, limit):
             phases.append(PhaseRecord(name="simulation", failures=(problem,)))
         received = self._received(self.plan.phases[0])
@@ -91,7 +91,7 @@ class Bench:
             "sideband": SIDEBANDS.get(self.unit.interface, ()),
             "latency": self.unit.latency,
             "lanes": self.plan.lanes,
-            "input": self._numbers("input")["x"],
+            "inputs": self._numbers("input"),
             "outputs": self._numbers("output"),
             "phases": [asdict(phase) for phase in self.plan.phases],
             "numbers": str(self.work / "numbers.npy"),

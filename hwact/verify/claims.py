@@ -7,6 +7,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import numpy as np
 from hwact.errors import BundleError, HwactError
 from hwact.formats import Format
 from hwact.output import Output
+from hwact.runtime import Family
 from hwact.unit import Unit, rebuilt
 
 DIGEST_BITS = 24  # beyond this width nobody evaluates every code
@@ -127,9 +129,10 @@ def golden_sha256(output: Output) -> str:
     """The digest of the little-endian output codes over all input codes, in order."""
     source, dtype = output.input_format, _little_endian(output.output_format)
     digest = hashlib.sha256()
-    for start in range(source.min_code, source.max_code + 1, BLOCK):
-        stop = min(start + BLOCK, source.max_code + 1)
-        digest.update(output.evaluate(np.arange(start, stop, dtype=np.int64)).astype(dtype).tobytes())
+    settings = [*output.design.members] if isinstance(output.design, Family) else [None]
+    for setting, start in product(settings, range(source.min_code, source.max_code + 1, BLOCK)):
+        codes = np.arange(start, min(start + BLOCK, source.max_code + 1), dtype=np.int64)
+        digest.update(output.evaluate(codes, setting).astype(dtype).tobytes())
     return digest.hexdigest()
 
 

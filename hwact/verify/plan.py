@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import product
 
@@ -10,10 +11,12 @@ import numpy as np
 import numpy.typing as npt
 
 from hwact.formats import Codes, Format
+from hwact.runtime import PARAMETER, Family
 
 ALL_CODES_BITS = 16  # up to this input width every code is simulated
 ALL_PAIRINGS_BITS = 12  # up to this input width every pairing of gaps and stalls gets every code
 EDGES = 256
+NEAR = 8  # codes on either side of where the transition of a setting begins, is in the middle, and ends
 RESET_CHUNK = 16  # as in the bench
 PATTERNS = ("none", "random", "alternating")
 GAPPED = PATTERNS[1:]
@@ -39,11 +42,17 @@ class Plan:
     Parameters
     ----------
     number_format : Format
-        The input format.
+        The input format; of several inputs, that of their joint numbers.
     latency, lanes, seed, samples : int
         `samples` is how many codes stand for all of them where the input is wider than 16 bits.
     thorough : bool
         Every pairing of gaps and stalls gets every code, whatever the width.
+    recorded : int64 array, optional
+        Codes to be sent as well.
+    special : int64 array, optional
+        Codes that are sent in any case where not all are.
+    what : str
+        What the codes are called.
     """
 
     number_format: Format
@@ -54,6 +63,8 @@ class Plan:
     samples: int
     thorough: bool
     recorded: Codes | None
+    special: Codes | None = None
+    what: str = "codes"
     phases: list[Phase] = field(default_factory=list)
     _parts: list[Codes] = field(default_factory=list)
 
@@ -90,7 +101,7 @@ class Plan:
     def coverage(self) -> str:
         """What is sent, in plain words."""
         count = len(self.codes)
-        which = f"all {count} input codes" if self.exhaustive else self._sampled(count)
+        which = f"all {count} input {self.what}" if self.exhaustive else self._sampled(count)
         which += " in order" if self.lanes == 1 else " in order, through every lane,"
         if self.interface == "bare":
             return f"coverage: {which} and {self._bare_coverage()}"
@@ -112,8 +123,10 @@ class Plan:
         )
 
     def _sampled(self, count: int) -> str:
-        bits = self.number_format.width
-        return f"NOT all codes: {count} of 2**{bits} (seeded random, and the codes around the edges and zero)"
+        which = f"NOT all {self.what}: {count} of 2**{self.number_format.width}"
+        if self.special is not None:
+            return f"{which} (every code, around the transition of every setting, and seeded random)"
+        return f"{which} (seeded random, and the codes around the edges and zero)"
 
     def _codes(self) -> Codes:
         if self.exhaustive:
@@ -124,6 +137,7 @@ class Plan:
         powers = np.array([1 << bit for bit in range(self.number_format.width - 1)], dtype=np.int64)
         special = [low + near, high - near, middle + near, middle - near, powers, powers - 1]
         special += [-powers, 1 - powers] if low < 0 else []
+        special += [] if self.special is None else [self.special]
         drawn = self._random.integers(low, high, size=max(self.samples, 1), endpoint=True, dtype=np.int64)
         return np.unique(np.concatenate([*special, drawn]))
 
@@ -164,6 +178,37 @@ def to_bits(codes: Codes, number_format: Format) -> npt.NDArray[np.uint64]:
     """Codes as the unsigned bits on a port, also where they have 64 of them."""
     mask = np.uint64((1 << number_format.width) - 1)
     return np.asarray(codes, dtype=np.int64).view(np.uint64) & mask
+
+
+def joint_format(number_formats: Sequence[Format]) -> Format:
+    """The format of numbers that stand for one code of each format, those of the first in the low bits."""
+    if len(number_formats) == 1:
+        return number_formats[0]
+    return Format(False, sum(each.width for each in number_formats), 0)
+
+
+def special_settings(family: Family, seed: int) -> Codes:
+    """Joint numbers for a run-time beta: every code at some setting, every setting around its transition."""
+    source, port = family.spec.input_format, family.setting_format
+    codes = source.codes()
+    drawn = np.random.default_rng(seed).integers(port.min_code, port.max_code, codes.size, endpoint=True)
+    pairs = [(codes, drawn)]
+    near = np.arange(-NEAR, NEAR + 1)
+    for setting in port.codes():
+        beta = int(family.member(int(setting)).spec.function.parameters[PARAMETER] / source.ulp)
+        around = np.concatenate([near, near - beta, near + beta])
+        around = around[(source.min_code <= around) & (around <= source.max_code)]
+        pairs.append((around, np.full(around.size, setting)))
+    return np.concatenate([source.to_bits(c) | port.to_bits(s) << source.width for c, s in pairs])
+
+
+def split(numbers: Codes, number_formats: Sequence[Format]) -> list[npt.NDArray[np.uint64]]:
+    """The bits of each format's codes in joint numbers."""
+    bits, rows = to_bits(numbers, joint_format(number_formats)), []
+    for each in number_formats:
+        rows.append(bits & np.uint64((1 << each.width) - 1))
+        bits = bits >> np.uint64(each.width % 64)
+    return rows
 
 
 def from_bits(bits: npt.NDArray[np.uint64], number_format: Format) -> Codes:

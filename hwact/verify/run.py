@@ -18,12 +18,13 @@ from hwact import recordings
 from hwact.errors import ArgumentError
 from hwact.formats import Codes
 from hwact.interfaces import port_records
+from hwact.runtime import Family
 from hwact.tools import Simulator, find_simulator, require_module
 from hwact.unit import Unit
 from hwact.verify.bench import BENCHES, Bench, Outcome
 from hwact.verify.builds import NetlistError, Source, Store, build
 from hwact.verify.claims import Bundle, false_claims, golden_claim, read_bundle, rebuild
-from hwact.verify.plan import Plan
+from hwact.verify.plan import Plan, joint_format, special_settings
 from hwact.verify.process import work_folder
 from hwact.verify.report import PhaseRecord, VerifyReport, junit_xml
 from hwact.verify.witness import require_torch, torch_witness
@@ -95,6 +96,7 @@ def verify(
     bundle = read_bundle(folder, check_digest=verilog is None)
     tool = _find_tools(simulator, against)
     unit = rebuild(bundle)
+    _check_inputs(unit, inputs, against)
     plan = _plan(unit, inputs, thorough, seed, samples)
     source = _source(bundle, unit, verilog, waves)
     store = Store(Path(build_folder) if build_folder is not None else None)
@@ -139,6 +141,13 @@ def _check_arguments(against: str | None, seed: int, samples: int) -> None:
             raise ArgumentError(f"{name} must be an integer of at least {least}, not {value!r}")
 
 
+def _check_inputs(unit: Unit, inputs: str | Path | None, against: str | None) -> None:
+    """Refuse what knows codes only, where settings come with them."""
+    given = [name for name, value in (("inputs", inputs), ("against", against)) if value is not None]
+    if unit.setting_format and given:
+        raise ArgumentError(f"{given[0]} must be left out for a unit with run-time beta, not given")
+
+
 def _find_tools(simulator: str, against: str | None) -> Simulator:
     require_module("cocotb", "to simulate", "python -m pip install cocotb brings it")
     if against is not None:
@@ -151,8 +160,9 @@ def _plan(unit: Unit, inputs: str | Path | None, thorough: bool, seed: int, samp
         raise ArgumentError(
             f"interface must be {' or '.join(BENCHES)} to be verified, not {unit.interface!r}"
         )
+    family = unit.design if isinstance(unit.design, Family) else None
     return Plan(
-        number_format=unit.input_format,
+        number_format=joint_format([*unit.formats[0].values()]),
         interface=unit.interface,
         latency=unit.latency,
         lanes=unit.lanes,
@@ -160,6 +170,8 @@ def _plan(unit: Unit, inputs: str | Path | None, thorough: bool, seed: int, samp
         samples=samples,
         thorough=thorough,
         recorded=None if inputs is None else _recorded(inputs, unit),
+        special=special_settings(family, seed) if family else None,
+        what="codes with their settings" if family else "codes",
     )
 
 
