@@ -73,6 +73,16 @@ def test_a_pair_lints_without_a_warning(
     assert lint(verilate, unit.write(tmp_path)) == ""
 
 
+@pytest.mark.parametrize(("interface", "lanes"), [("bare", 3), ("stream", 1), ("axis", 3)])
+def test_a_run_time_beta_lints_without_a_warning(
+    interface: str, lanes: int, verilate: Verilate, tmp_path: Path
+) -> None:
+    unit = hwact.build(
+        "smelu", width=5, runtime_beta=True, interface=interface, latency=1, lanes=lanes, name="linted"
+    )
+    assert lint(verilate, unit.write(tmp_path)) == ""
+
+
 def test_a_warning_would_be_seen(verilate: Verilate, tmp_path: Path) -> None:
     folder = hwact.build("gelu", width=5, name="warned").write(tmp_path)
     path = folder / "warned_pkg.sv"
@@ -136,6 +146,26 @@ def test_the_bench_of_a_pair_compares_both(interface: str, verilate: Verilate, t
         assert done.returncode != 0
         seen.append("expected gradient " in done.stdout)
     assert sorted(seen) == [False, True]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("interface", "lanes", "width"), [("stream", 1, 16), ("axis", 3, 8), ("bare", 2, 8)])
+def test_the_bench_sends_every_setting_with_every_code(
+    interface: str, lanes: int, width: int, verilate: Verilate, tmp_path: Path
+) -> None:
+    unit = hwact.build(
+        "smelu", width=width, runtime_beta=True, interface=interface, lanes=lanes, latency=3, name="settable"
+    )
+    folder, port = unit.write(tmp_path), unit.setting_format
+    assert port is not None
+    done = run_bench(verilate, folder)
+    assert done.returncode == 0, done.stderr
+    assert f"settable: passed, {lanes << width + port.width} codes in " in done.stdout
+    verilog = folder / "settable.v"
+    verilog.write_text(flip_table_bit(verilog.read_text(encoding="utf-8"), 1), encoding="utf-8")
+    done = run_bench(verilate, folder)
+    assert done.returncode != 0
+    assert re.search(r"input code -?\d+, setting -?\d+: expected ", done.stdout)
 
 
 def test_the_package_states_the_manifest(tmp_path: Path) -> None:
