@@ -119,6 +119,11 @@ class ActivationScoreboard:
             raise ArgumentError(
                 "a unit must have a clock to be attached to, not latency 0; name clock and streams yourself"
             )
+        if unit.gradient or unit.setting_format:
+            raise ArgumentError(
+                f"a unit must have one input and one output to be attached to, not be {unit.name!r}; "
+                "name the streams yourself"
+            )
         if unit.interface == "bare":
             source, sink = Stream(dut.x, valid=dut.ce), Stream(dut.y)
             return cls(unit, dut.clk, sink, source, latency=unit.latency)

@@ -13,6 +13,7 @@ import pytest
 import hwact
 from hwact import synth
 from hwact.errors import ArgumentError, BundleError
+from hwact.export.source import Source
 from hwact.formats import Format, Rounding, round_fraction
 from hwact.synth import Options
 from hwact.unit import Unit
@@ -63,32 +64,32 @@ def test_every_setting_is_correctly_rounded_on_every_code(options: dict[str, Any
 
 
 @pytest.fixture(scope="module")
-def small() -> Unit:
+def settable() -> Unit:
     return hwact.build("smelu", width=6, runtime_beta=True, name="settable", latency=2)
 
 
-def test_settings_broadcast_and_are_codes_of_the_port(small: Unit) -> None:
-    assert (small.name, str(small.setting_format)) == ("settable", "SQ3.0")
+def test_settings_broadcast_and_are_codes_of_the_port(settable: Unit) -> None:
+    assert (settable.name, str(settable.setting_format)) == ("settable", "SQ3.0")
     codes = np.arange(-8, 8).reshape(4, 4)
-    rows = small.evaluate(codes, [[-2], [-1], [0], [3]])
+    rows = settable.evaluate(codes, [[-2], [-1], [0], [3]])
     for row, given, setting in zip(rows, codes, (-2, -1, 0, 3), strict=True):
-        assert (row == small.at(setting).evaluate(given)).all()
-    assert small([0.0, 0.0], [0, 3]).tolist() == [0.25, 2.0]
+        assert (row == settable.at(setting).evaluate(given)).all()
+    assert settable([0.0, 0.0], [0, 3]).tolist() == [0.25, 2.0]
     for wrong in (4, -5, 0.5):
         with pytest.raises(
             ArgumentError, match=r"log2_beta must be integers in -4\.\.3, as on the port, not"
         ):
-            small.evaluate(codes, wrong)
+            settable.evaluate(codes, wrong)
     with pytest.raises(ArgumentError, match="log2_beta must be given with a run-time beta, not None"):
-        small.evaluate(codes)
+        settable.evaluate(codes)
     with pytest.raises(ArgumentError, match="log2_beta must be left out without a run-time beta, not 0"):
         hwact.build("smelu", width=6).evaluate(codes, 0)
     with pytest.raises(ArgumentError, match="log2_beta must be left out without a run-time beta, not 0"):
         hwact.build("smelu", width=6).at(0)
 
 
-def test_the_manifest_has_the_accuracy_of_every_setting(small: Unit) -> None:
-    manifest = small.manifest()
+def test_the_manifest_has_the_accuracy_of_every_setting(settable: Unit) -> None:
+    manifest = settable.manifest()
     assert manifest["parameters"] == {}
     said = manifest["runtime_beta"]
     assert (said["format"], list(said["settings"])) == ("SQ3.0", ["-2", "-1", "0", "1", "2", "3"])
@@ -97,7 +98,7 @@ def test_the_manifest_has_the_accuracy_of_every_setting(small: Unit) -> None:
         alone = hwact.build("smelu", width=6, beta=beta)
         assert claims == {"accuracy": alone.accuracy.as_dict(), "golden_sha256": alone.golden_sha256}
     again = hwact.from_manifest(manifest)
-    assert (again.verilog, again.manifest()) == (small.verilog, manifest)
+    assert (again.verilog, again.manifest()) == (settable.verilog, manifest)
     with pytest.raises(BundleError, match="golden_sha256 must be"):
         hwact.from_manifest(manifest | {"golden_sha256": "0" * 64})
 
@@ -168,16 +169,16 @@ def test_c_equals_the_golden_model_at_every_setting(width: int, tmp_path: Path) 
         assert (rows == unit.evaluate(codes, setting)).all(), setting
 
 
-def test_the_setting_travels_with_its_word(small: Unit) -> None:
+def test_the_setting_travels_with_its_word(settable: Unit) -> None:
     """All pairs of code and setting, shuffled, one a cycle through an Amaranth stream."""
     numbers = np.random.default_rng(5).permutation(1 << 9)
     codes, settings = (numbers & 63) - 32, (numbers >> 6) - 4
-    due, came = (small.evaluate(codes, settings) & 63).tolist(), []
-    dut = small.component()
+    due, came = (settable.evaluate(codes, settings) & 63).tolist(), []
+    dut = settable.component()
 
     async def bench(ctx: Any) -> None:
         ctx.set(dut.o.ready, 1)
-        for cycle in range(numbers.size + small.latency):
+        for cycle in range(numbers.size + settable.latency):
             place = min(cycle, numbers.size - 1)
             ctx.set(dut.i.payload, int(codes[place]))
             ctx.set(dut.i_log2_beta, int(settings[place]))
@@ -215,6 +216,13 @@ def test_the_bench_sends_every_setting_with_every_code(interface: str, tmp_path:
             ArgumentError, match=f"{next(iter(option))} must be left out for a unit with run-time"
         ):
             prove(folder, **option)
+
+
+def test_its_bundle_is_no_export(settable: Unit, tmp_path: Path) -> None:
+    with pytest.raises(
+        ArgumentError, match="must be of one function to be exported, not 'settable' of run-time"
+    ):
+        Source.of_bundle(settable.write(tmp_path))
 
 
 @pytest.mark.slow

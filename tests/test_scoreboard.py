@@ -259,6 +259,12 @@ def test_streams_that_do_not_fit_are_refused(gelu: Unit) -> None:
     combinational = hwact.build("relu", width=8, latency=0)
     with pytest.raises(ArgumentError, match="must have a clock to be attached to, not latency 0"):
         ActivationScoreboard.attach(combinational, None)
+    several: list[dict[str, Any]] = [{"runtime_beta": True}, {"with_gradient": True}]
+    for options in several:
+        with pytest.raises(
+            ArgumentError, match="must have one input and one output to be attached to, not be"
+        ):
+            ActivationScoreboard.attach(hwact.build("smelu", width=5, **options), None)
 
 
 def simulate(manifest: dict[str, Any], verilog: Path, folder: Path, simulator: str) -> tuple[str, str]:

@@ -62,6 +62,11 @@ class Source:
 
         bundle = read_bundle(folder)
         unit = from_manifest(bundle.manifest)
+        if unit.setting_format:
+            raise ArgumentError(
+                f"a bundle must be of one function to be exported, not {bundle.name!r} of run-time beta; "
+                "generate one with beta as a number"
+            )
         return cls(bundle.name, unit.spec, unit.design.codes)
 
     def table(self) -> npt.NDArray[np.integer]:
