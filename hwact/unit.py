@@ -278,6 +278,17 @@ def build(
         raise ArgumentError(
             "architecture_parameters must be of one output, not given with with_gradient=True; leave them out"
         )
+    unit_name = (
+        naming.checked(name)
+        if name is not None
+        else naming.default(
+            spec.function,
+            spec.input_format,
+            spec.output_format,
+            slope.output_format if slope else None,
+            runtime=(PARAMETER,) if runtime_beta else (),
+        )
+    )
     if not isinstance(runtime_beta, bool):
         raise ArgumentError(f"runtime_beta must be True or False, not {runtime_beta!r}")
     if runtime_beta:
@@ -290,17 +301,6 @@ def build(
         designs = (Design.build(spec, architecture, architecture_parameters),)
     else:
         designs = (choose(spec, architecture),)
-    unit_name = (
-        naming.checked(name)
-        if name is not None
-        else naming.default(
-            spec.function,
-            spec.input_format,
-            spec.output_format,
-            slope.output_format if slope else None,
-            runtime=(PARAMETER,) if runtime_beta else (),
-        )
-    )
     return _unit(unit_name, designs, latency, interface, lanes, expression)
 
 
