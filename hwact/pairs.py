@@ -13,7 +13,8 @@ from typing import Any
 from hwact import architectures, reference
 from hwact.architectures.problem import Accuracy, UnitSpec, correct_by_default
 from hwact.datapath.cost import area
-from hwact.datapath.graph import Datapath, merged
+from hwact.datapath.graph import Datapath
+from hwact.datapath.rewrite import merged
 from hwact.design import Design, choose, designs
 from hwact.errors import ArgumentError
 from hwact.formats import Format

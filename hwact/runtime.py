@@ -24,7 +24,7 @@ from hwact.accuracy import AccuracyReport
 from hwact.architectures.arithmetic import square
 from hwact.architectures.problem import Accuracy, UnitSpec
 from hwact.datapath import Datapath, Input, Node
-from hwact.datapath.graph import with_constant
+from hwact.datapath.rewrite import with_constant
 from hwact.design import Design
 from hwact.errors import ArgumentError
 from hwact.formats import Codes, Format, Overflow, Rounding

@@ -17,7 +17,8 @@ import hwact
 from hwact import functions, naming, synth
 from hwact.datapath.cost import TARGETS, area
 from hwact.datapath.evaluate import evaluate
-from hwact.datapath.graph import Datapath, Input, merged
+from hwact.datapath.graph import Datapath, Input
+from hwact.datapath.rewrite import merged
 from hwact.errors import ArgumentError, BundleError
 from hwact.pairs import gradient_format_of
 from hwact.synth import Options
