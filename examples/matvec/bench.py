@@ -60,7 +60,7 @@ async def images(dut: Any) -> None:
     random = Random(1)
     Clock(dut.clk, 2, "ns").start()
     dut.rst.value, dut.i_valid.value, dut.o_ready.value = 1, 0, 0
-    stage = Stream(dut.code, dut.code_valid, dut.code_ready)
+    stage = Stream(dut.activation_i__payload, dut.activation_i__valid, dut.activation_i__ready)
     output = Stream.of(dut, "o_")
     unit = ActivationScoreboard(UNIT, dut.clk, output, stage, reset=dut.rst)
     engine = ActivationScoreboard(UNIT, dut.clk, output, reset=dut.rst)

@@ -12,23 +12,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from amaranth.hdl import (
-    Array,
-    ClockSignal,
-    Instance,
-    Module,
-    Mux,
-    ResetSignal,
-    Signal,
-    Value,
-    signed,
-    unsigned,
-)
+from amaranth.hdl import Array, Module, Mux, Signal, Value, signed
 from amaranth.lib import stream
 from amaranth.lib.memory import Memory
-from amaranth.lib.wiring import Component, In, Out
+from amaranth.lib.wiring import Component, In, connect, flipped
 
-from hwact.datapath.rtl import Table
 from hwact.datapath.verilog import convert
 from hwact.unit import Unit
 
@@ -66,9 +54,9 @@ class Layer:
 
 
 class Engine(Component):
-    """The hardware of a layer, around the Verilog module of a unit.
+    """The hardware of a layer, around the component of a unit.
 
-    The signals `code`, `code_valid` and `code_ready` are the stream into the unit.
+    In Verilog, ``activation_i__payload``, ``_valid`` and ``_ready`` are the stream into the unit.
 
     Members
     -------
@@ -80,12 +68,8 @@ class Engine(Component):
 
     def __init__(self, layer: Layer, unit: Unit) -> None:
         self.layer, self.unit = layer, unit
-        super().__init__(
-            {
-                "i": In(stream.Signature(signed(8))),
-                "o": Out(stream.Signature(unsigned(unit.output_format.width))),
-            }
-        )
+        self.activation = unit.component()
+        super().__init__({"i": In(stream.Signature(signed(8))), "o": self.activation.signature.members["o"]})
 
     @property
     def words(self) -> tuple[int, ...]:
@@ -95,11 +79,11 @@ class Engine(Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
+        m.submodules.activation = activation = self.activation
         outputs, inputs = self.layer.weights.shape
         element = Signal(range(inputs))
         result = Signal(range(outputs))
         code_valid = Signal()  # high from a vector's last element to its last result
-        code_ready = Signal()
 
         m.submodules.weights_table = memory = Memory(shape=8 * outputs, depth=inputs, init=self.words)
         port = memory.read_port(domain="comb")
@@ -113,22 +97,13 @@ class Engine(Component):
             m.d.sync += [element.eq(Mux(last, 0, element + 1)), code_valid.eq(last)]
 
         code = self.requantised(m, Array(sums)[result])
-        with m.If(code_valid & code_ready):
+        m.d.comb += [activation.i.payload.eq(code), activation.i.valid.eq(code_valid)]
+        connect(m, activation.o, flipped(self.o))
+        with m.If(code_valid & activation.i.ready):
             m.d.sync += result.eq(result + 1)
             with m.If(result == outputs - 1):
                 m.d.sync += [result.eq(0), code_valid.eq(0)]
                 m.d.sync += [total.eq(total.init) for total in sums]
-        m.submodules.activation = Instance(
-            self.unit.name,
-            i_clk=ClockSignal(),
-            i_rst=ResetSignal(),
-            i_i_data=code,
-            i_i_valid=code_valid,
-            o_i_ready=code_ready,
-            o_o_data=self.o.payload,
-            o_o_valid=self.o.valid,
-            i_o_ready=self.o.ready,
-        )
         return m
 
     def requantised(self, m: Module, total: Value) -> Signal:
@@ -146,6 +121,5 @@ class Engine(Component):
         return code
 
     def verilog(self) -> str:
-        """The module ``engine``, with the ports `PORTS`, and the unit's module."""
-        weights = Table(8 * len(self.layer.bias), self.words)
-        return convert(self, "engine", PORTS, {"weights": weights}) + self.unit.verilog
+        """The module ``engine``, with the ports `PORTS`."""
+        return convert(self, "engine", PORTS)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib.memory import Memory
@@ -23,13 +23,6 @@ class Extended(Protocol):
     """The bits of an operand, extended or cut to a width; the node's own unless given."""
 
     def __call__(self, operand: g.Node, width: int = ...) -> Value: ...
-
-
-class Table(NamedTuple):
-    """A read-only table: the width of its words in bits, and the words as bits, from address 0."""
-
-    width: int
-    words: tuple[int, ...]
 
 
 class Pipeline:
@@ -52,16 +45,10 @@ class Pipeline:
     ----------
     y : Value
         The output code, ``schedule.latency`` ranks after its input.
-    tables : dict of str to Table
-        The read-only tables, by the names of their signals.
-    kept : list of str
-        Names of the signals that synthesis is asked to leave as they are.
     """
 
     def __init__(self, m: Module, schedule: Schedule, x: Value, enable: Value, prefix: str = "") -> None:
         self.schedule = schedule
-        self.tables: dict[str, Table] = {}
-        self.kept: list[str] = []
         self._x, self._enable, self._prefix = x, enable, prefix
         self._names = signal_names(schedule.datapath)
         self._values: dict[tuple[g.Node, int], Value] = {}
@@ -83,10 +70,9 @@ class Pipeline:
         if isinstance(node, g.Lookup) or (isinstance(node, g.WIRING) and not (node.name or node.kept)):
             self._values[node, stage] = value
             return
-        signal = Signal(node.width, name=self._name(node))
+        attributes = {"keep": True} if node.kept else {}
+        signal = Signal(node.width, name=self._name(node), attrs=attributes)
         m.d.comb += signal.eq(value)
-        if node.kept:
-            self.kept.append(signal.name)
         self._values[node, stage] = signal
 
     def _at(self, m: Module, node: g.Node, stage: int) -> Value:
@@ -165,7 +151,6 @@ class Pipeline:
         port = memory.read_port(domain="comb")
         data = Signal(node.width, name=name)
         m.d.comb += [port.addr.eq(self._at(m, node.address, stage)), data.eq(port.data)]
-        self.tables[name] = Table(node.width, words)
         return data
 
 

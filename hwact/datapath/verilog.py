@@ -10,12 +10,12 @@ import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from amaranth.back import rtlil
 from amaranth.lib.wiring import Component
 
 from hwact.datapath import yosys
-from hwact.datapath.rtl import Table, table_name
 from hwact.errors import ToolError
 
 _WAIVER = (
@@ -30,14 +30,19 @@ _DECLARATION = re.compile(
 )
 
 
-def convert(
-    component: Component,
-    name: str,
-    ports: Mapping[str, str],
-    tables: Mapping[str, Table],
-    kept: Sequence[str] = (),
-) -> str:
-    """The Verilog of a component, as one flat module.
+class Table(NamedTuple):
+    """A read-only table: the width of its words in bits, and the words as bits, from address 0."""
+
+    width: int
+    words: Sequence[int]
+
+
+def convert(component: Component, name: str, ports: Mapping[str, str]) -> str:
+    """The Verilog of a component and its submodules, as one flat module.
+
+    A memory that nothing writes, with one read port that has no clock, becomes a ``case`` statement: Yosys
+    would write an ``initial`` block, which synthesis for silicon ignores. Other memories stay what they are.
+    Signals with the attribute ``keep`` have it.
 
     Parameters
     ----------
@@ -46,24 +51,22 @@ def convert(
         Of the Verilog module.
     ports : mapping of str to str
         Verilog port names, in order, to the names that Amaranth gives those signals.
-    tables : mapping of str to Table
-        Read-only tables by signal name; filled while the component is elaborated. They become
-        ``case`` statements: Yosys would write ``initial`` blocks, which synthesis for silicon ignores.
-    kept : sequence of str
-        Signals that get the attribute ``keep``; filled likewise.
     """
     rtl = rtlil.convert(component, name=name, emit_src=False)
     with tempfile.TemporaryDirectory() as folder:
-        source, result, job = (Path(folder, file) for file in ("unit.il", "unit.v", "job.json"))
+        source, result, facts, job = (
+            Path(folder, file) for file in ("unit.il", "unit.v", "facts.json", "job.json")
+        )
         source.write_text(rtl)
-        arguments = {"source": str(source), "result": str(result), "name": name, "ports": dict(ports)}
-        job.write_text(json.dumps(arguments))
+        places = {"source": str(source), "result": str(result), "facts": str(facts)}
+        job.write_text(json.dumps({**places, "name": name, "ports": dict(ports)}))
         command = [sys.executable, "-P", yosys.__file__, str(job)]  # without hwact, whose import takes longer
         run = subprocess.run(command, capture_output=True, text=True, check=False)
         if run.returncode:
             raise ToolError(f"Yosys must accept hwact's own circuit, not fail: {run.stderr[-500:]}")
-        text = result.read_text()
-    return _finished(text, tables, kept)
+        text, found = result.read_text(), json.loads(facts.read_text())
+    tables = {memory: Table(*table) for memory, table in found["tables"].items()}
+    return _finished(text, tables, found["kept"])
 
 
 def _finished(text: str, tables: Mapping[str, Table], kept: Sequence[str]) -> str:
@@ -73,8 +76,8 @@ def _finished(text: str, tables: Mapping[str, Table], kept: Sequence[str]) -> st
     text = re.sub(r"^  output (.*);\n  reg \1;\n", r"  output reg \1;\n", text, flags=re.MULTILINE)
     text = re.sub(r"\b(\w+\[\d+\])(?:, \1)+", _replicated, text)
     text = re.sub(r"= ! (?=\S)", "= ~| ", text)
-    for signal, words in tables.items():
-        text = _with_table(text, signal, words)
+    for memory, table in tables.items():
+        text = _with_table(text, memory, table)
     used = _used_bits(text)
     text = _DECLARATION.sub(lambda found: _waived(found, used), text)
     return _with_kept(text, kept)
@@ -115,23 +118,23 @@ def _used_bits(text: str) -> dict[str, set[int]]:
     return used
 
 
-def _with_table(text: str, signal: str, table: Table) -> str:
+def _with_table(text: str, memory: str, table: Table) -> str:
     """Replace a table's instance by a ``case`` statement.
 
     It drives the wire that the instance drove, or a register of its own where that is part of a port.
     """
-    instance = rf"  {yosys.INSTANCE} {table_name(signal)}{yosys.PLACE} \(\n"
+    instance = rf"  {yosys.INSTANCE} {memory}{yosys.PLACE} \(\n"
     found = re.search(
         instance + r"    \.address\((?P<address>.*)\),\n    \.data\((?P<data>.*)\)\n  \);\n", text
     )
     if found is None:  # nothing reads the table
-        assert f"{table_name(signal)}{yosys.PLACE}" not in text, signal
+        assert f"{memory}{yosys.PLACE}" not in text, memory
         return text
     data, bits = found["data"], f"[{table.width - 1}:0] " * (table.width > 1)
     if f"  wire {bits}{data};\n" in text:
         text = text.replace(f"  wire {bits}{data};\n", f"  reg {bits}{data};\n")
         return text.replace(found[0], _case(table, found["address"], data))
-    register = f"{signal}_word"
+    register = f"{memory}_word"
     case = f"  assign {data} = {register};\n" + _case(table, found["address"], register)
     first = re.search(r"^  (?:wire|reg|assign|always) ", text.replace(found[0], case), re.MULTILINE)
     assert first is not None
