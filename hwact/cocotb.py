@@ -14,6 +14,7 @@ from cocotb.triggers import RisingEdge
 from hwact.errors import ArgumentError
 from hwact.evaluation import evaluate_numbers
 from hwact.formats import Format
+from hwact.requantise import RequantisingUnit
 from hwact.unit import Unit
 
 Signal: TypeAlias = LogicObject | LogicArrayObject | PackedObject[Any]
@@ -61,7 +62,7 @@ class ActivationScoreboard:
 
     Parameters
     ----------
-    unit : Unit
+    unit : Unit or RequantisingUnit
     clock : handle
         Signals are read as they are just before its rising edge. It must be driven by cocotb.
     sink : Stream
@@ -89,7 +90,7 @@ class ActivationScoreboard:
 
     def __init__(
         self,
-        unit: Unit,
+        unit: Unit | RequantisingUnit,
         clock: LogicObject,
         sink: Stream,
         source: Stream | None = None,
@@ -113,7 +114,7 @@ class ActivationScoreboard:
         self._task = cocotb.start_soon(self._watch())
 
     @classmethod
-    def attach(cls, unit: Unit, dut: Any) -> ActivationScoreboard:
+    def attach(cls, unit: Unit | RequantisingUnit, dut: Any) -> ActivationScoreboard:
         """Watch one of hwact's own units, by the ports of its interface; it must have a clock."""
         if unit.latency == 0:
             raise ArgumentError(
@@ -144,7 +145,7 @@ class ActivationScoreboard:
             word = self._pending[0]
             self.fail(
                 f"all {self._announced} words must come out, not {self._announced - len(self._pending)}; "
-                f"the next is word {word.number}, input {self._text(word.codes[0], self.unit.input_format)}"
+                f"the next is word {word.number}, input {self._input_text(word.codes[0])}"
             )
         if not self.codes_checked:
             self.fail("at least one word must come out, not none")
@@ -206,15 +207,24 @@ class ActivationScoreboard:
             self.codes_checked += 1
 
     def _mismatch(self, word: _Word, lane: int, got: str) -> str:
-        source, sink = self.unit.input_format, self.unit.output_format
-        bits = f"0x{source.to_bits(word.codes[lane]):x}"
+        code, sink = word.codes[lane], self.unit.output_format
         where = f"word {word.number}" + (f", lane {lane}" if self.lanes > 1 else "")
         due = self._text(self._code(word.lanes[lane], sink), sink)
-        exact = evaluate_numbers(self.unit, [bits])[0].exact
         return (
-            f"{where}, input {self._text(word.codes[lane], source)}: expected {due}, "
-            f"got {self._lane_text(got)}; exact value {exact:.7g}"
+            f"{where}, input {self._input_text(code)}: expected {due}, "
+            f"got {self._lane_text(got)}; exact value {self._exact(code):.7g}"
         )
+
+    def _exact(self, code: int) -> float:
+        if isinstance(self.unit, RequantisingUnit):
+            return self.unit.exact_value(code)
+        bits = self.unit.input_format.to_bits(code)
+        return evaluate_numbers(self.unit, [f"0x{bits:x}"])[0].exact
+
+    def _input_text(self, code: int) -> str:
+        if isinstance(self.unit, RequantisingUnit):
+            return self.unit.input_text(code)
+        return self._text(code, self.unit.input_format)
 
     def _joined(self, lanes: tuple[str, ...]) -> str:
         return ", ".join(self._lane_text(bits) for bits in lanes)
