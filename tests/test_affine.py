@@ -261,7 +261,7 @@ def test_other_designs_take_zero_points_too(
 def test_a_module_refuses_what_it_cannot_do() -> None:
     from hwact.torch import Activation
 
-    unit = hwact.build("relu", input_format="int4:0.5:1", output_format="SQ2.2")
-    message = "a unit's formats must be fixed point to be a module, not int4:0.5:1 and SQ2.2; call the unit"
+    unit = hwact.build("relu", input_format="int4:1/134217729:1", output_format="SQ2.2")
+    message = "the input's scale must be a ratio of odd numbers of at most 26 bits, .* append f"
     with pytest.raises(ArgumentError, match=message):
         Activation(unit)
