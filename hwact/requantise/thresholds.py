@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
@@ -16,9 +16,16 @@ from flint import arb
 
 from hwact.errors import ArgumentError
 from hwact.formats import Codes, Format, Overflow, Rounding
-from hwact.functions.algebra import Piece, exact_value, sign_of
+from hwact.functions.algebra import (
+    Piece,
+    add_polynomials,
+    evaluate_polynomial,
+    exact_value,
+    multiply_polynomials,
+    sign_of,
+)
 from hwact.functions.expr import Expr
-from hwact.functions.spec import FunctionSpec
+from hwact.functions.spec import FunctionSpec, PolynomialPiece
 from hwact.requantise.channel import ACCUMULATOR_BITS, PRECISION, Channel, ball, by_channel, fraction
 
 _MAX_PRECISION = 1 << 16
@@ -71,7 +78,7 @@ class Thresholds:
         ------
         ArgumentError
             A code cannot be decided: the function is undefined there, or an irrational number lies too close
-            to the boundary of two codes.
+            to the boundary of two codes; no such one is known for the functions of the catalogue.
         """
         if not 2 <= bits <= 62:
             raise ArgumentError(f"an accumulator must have 2 to 62 bits, not {bits!r}")
@@ -105,6 +112,7 @@ class _Search:
     ) -> None:
         self.function, self.channel = function, channel
         self.output_format, self.rounding = output_format, rounding
+        self.polynomials = function.piecewise_polynomial()
         self.pieces = [(piece, piece.expression.diff()) for piece in function.pieces()]
         self.found: dict[int, int] = {}
 
@@ -147,8 +155,7 @@ class _Search:
     def _piece(self, t: Any) -> tuple[Piece, Expr] | None:
         """The smooth piece in which a whole enclosure lies, with its derivative; else none."""
         for piece, slope in self.pieces:
-            above = piece.low is None or t > ball(piece.low)
-            if above and (piece.high is None or t < ball(piece.high)):
+            if _inside(t, piece):
                 return piece, slope
         return None
 
@@ -165,21 +172,58 @@ class _Search:
     def code(self, accumulator: int) -> int:
         """The code of one accumulator."""
         x = self.channel.exact(accumulator)
-        exact = None if x is None else exact_value(self.function.expression, x)
+        exact = self._at_root(accumulator) if x is None else exact_value(self.function.expression, x)
         if exact is not None:
             return self.output_format.quantise(exact, self.rounding, Overflow.SATURATE)
-        precision = PRECISION
-        while precision <= _MAX_PRECISION:
+        for precision in _precisions():
             with flint.ctx.workprec(precision):
                 t = self.channel.ball(accumulator, accumulator) if x is None else ball(x)
                 code = self._code_of(self.function.expression.ball(t))
             if code is not None:
                 return code
-            precision *= 2
         raise ArgumentError(
             f"{self.function.name} must have a code that {_MAX_PRECISION} bits decide, "
             f"not at the accumulator {accumulator!r}; choose another function or output format"
         )
+
+    def _at_root(self, accumulator: int) -> Fraction | None:
+        """The value at an irrational argument where it is rational, as far as polynomials can make it so.
+
+        The argument is a rational number and a root, whose square is rational: even powers of the root are
+        rational, and odd ones together are irrational unless their factor is 0. Only then a tie is possible,
+        and without one some precision decides. Exponentials at such an argument are transcendental; of erf
+        no such value is known.
+        """
+        channel = self.channel
+        for precision in _precisions() if self.polynomials is not None else ():
+            with flint.ctx.workprec(precision):
+                t = channel.ball(accumulator, accumulator)
+                piece = next((p for p in self.polynomials or () if _inside(t, p)), None)
+            if piece is not None:
+                break
+        else:
+            return None
+        square = (channel.factor * accumulator + channel.constant) ** 2 / channel.radicand
+        powers: tuple[Fraction, ...] = ()
+        for coefficient in reversed(piece.coefficients):
+            moved = multiply_polynomials(powers, (channel.offset, Fraction(1))) if powers else ()
+            powers = add_polynomials(moved, (coefficient,))
+        irrational = evaluate_polynomial(powers[1::2], square)
+        return None if irrational else evaluate_polynomial(powers[::2], square)
+
+
+def _inside(t: Any, piece: Piece | PolynomialPiece) -> bool:
+    """Whether a whole enclosure lies in a piece."""
+    above = piece.low is None or t > ball(piece.low)
+    return above and (piece.high is None or t < ball(piece.high))
+
+
+def _precisions() -> Iterator[int]:
+    """Of enclosures, each twice the one before."""
+    precision = PRECISION
+    while precision <= _MAX_PRECISION:
+        yield precision
+        precision *= 2
 
 
 def _outward(end: Any, sign: int) -> Fraction:
