@@ -2,7 +2,8 @@
 """Units in PyTorch networks: a module that is bit-exact with the golden model, and its gradient.
 
 The module is made of PyTorch's own operations on a table of output codes, so that it runs on every device,
-and `torch.compile` and `torch.export` see through it. Needs the extra ``hwact[torch]``.
+and `torch.compile` and `torch.export` see through it; codes on a GPU go through one Triton kernel. Needs the
+extra ``hwact[torch]``.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import copy
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
+from functools import cache
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -150,6 +152,9 @@ class Activation(nn.Module):
         dtype = codes.dtype if theirs.min <= mine.min and mine.max <= theirs.max else self.table.dtype
         if _in_pieces(codes):
             return _evaluate_pieces(codes, self.table, self.numbers).to(dtype)
+        if codes.is_cuda and not torch.compiler.is_compiling() and (kernels := _triton_kernels()):
+            result: Tensor = kernels.evaluate(codes, self.table, self.numbers.mask, dtype)
+            return result
         return self.table[codes.to(torch.int32) & self.numbers.mask].to(dtype)
 
     def _look_up(self, values: Tensor, *, keep: bool = False) -> tuple[Tensor, Tensor | None]:
@@ -167,6 +172,16 @@ class Activation(nn.Module):
         steps = self.table[index].to(wide.dtype) - n.zero_out
         result = torch.where(parts.isnan(), torch.nan, steps * n.numerator / n.denominator)
         return result.to(values.dtype), index
+
+
+@cache
+def _triton_kernels() -> Any:
+    """The module of Triton kernels; none without Triton. A compiler makes one kernel by itself."""
+    try:
+        from hwact import triton_kernels
+    except ImportError:
+        return None
+    return triton_kernels
 
 
 class _Slope(torch.autograd.Function):

@@ -60,6 +60,7 @@ LEVELS = {
     "hwact.tailor": 10,
     "hwact.__main__": 10,
     "hwact.torch": 10,
+    "hwact.triton_kernels": 10,
     "hwact.cocotb": 10,
     "hwact": 10,
 }
