@@ -145,9 +145,7 @@ class Unit:
     def verilog(self) -> str:
         """The unit as one Verilog-2001 module, with a note of its origin."""
         component = self.component()
-        module = convert(
-            component, self.name, component.ports(self.latency), component.tables, component.kept
-        )
+        module = convert(component, self.name, component.ports(self.latency))
         return "".join(f"// {line}\n" for line in bundle.origin(self.manifest_facts())) + module
 
     def manifest_facts(self) -> dict[str, Any]:

@@ -225,7 +225,7 @@ def verilog_of(datapath: g.Datapath, latency: int, name: str) -> str:
     inside = Format(datapath.x.signed, datapath.x.width, 0)
     outside = Format(datapath.y.signed, datapath.y.width, 0)
     component = BareUnit(schedule(datapath, XC7, latency), inside, outside)
-    return convert(component, name, component.ports(latency), component.tables)
+    return convert(component, name, component.ports(latency))
 
 
 BENCH = """

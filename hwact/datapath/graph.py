@@ -19,7 +19,7 @@ import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Self
+from typing import Any, Self
 
 from hwact.datapath.network import Network, network
 from hwact.errors import ArgumentError
@@ -388,6 +388,22 @@ class Datapath:
     def nodes(self) -> tuple[Node, ...]:
         """All nodes, operands before their users, in a fixed order."""
         return tuple(_ordered((self.x, self.y)))
+
+
+def fed_by(datapath: Datapath, node: Node) -> Node:
+    """The output of a datapath whose input is another graph's node; its range must lie in the input's."""
+    if node.low < datapath.x.low or node.high > datapath.x.high:
+        raise ArgumentError(
+            f"what feeds a datapath must be in {datapath.x.low}..{datapath.x.high}, "
+            f"not {(node.low, node.high)!r}"
+        )
+    made: dict[Node, Node] = {datapath.x: node}
+    for old in datapath.nodes:
+        if old not in made:
+            fields = ((field.name, getattr(old, field.name)) for field in dataclasses.fields(old))
+            changed: dict[str, Any] = {name: made[node] for name, node in fields if isinstance(node, Node)}
+            made[old] = dataclasses.replace(old, **changed)
+    return made[datapath.y]
 
 
 def _ordered(roots: tuple[Node, ...]) -> Iterator[Node]:

@@ -44,6 +44,8 @@ class Plan:
         `samples` is how many codes stand for all of them where the input is wider than 16 bits.
     thorough : bool
         Every pairing of gaps and stalls gets every code, whatever the width.
+    steps : int64 array, optional
+        Where not every code is sent, codes that must be among those that are.
     """
 
     number_format: Format
@@ -54,6 +56,7 @@ class Plan:
     samples: int
     thorough: bool
     recorded: Codes | None
+    steps: Codes | None = None
     phases: list[Phase] = field(default_factory=list)
     _parts: list[Codes] = field(default_factory=list)
 
@@ -113,7 +116,9 @@ class Plan:
 
     def _sampled(self, count: int) -> str:
         bits = self.number_format.width
-        return f"NOT all codes: {count} of 2**{bits} (seeded random, and the codes around the edges and zero)"
+        steps = "" if self.steps is None else f"the {len(self.steps)} on both sides of every step, "
+        which = f"{steps}seeded random, and the codes around the edges and zero"
+        return f"NOT all codes: {count} of 2**{bits} ({which})"
 
     def _codes(self) -> Codes:
         if self.exhaustive:
@@ -125,6 +130,7 @@ class Plan:
         special = [low + near, high - near, middle + near, middle - near, powers, powers - 1]
         special += [-powers, 1 - powers] if low < 0 else []
         drawn = self._random.integers(low, high, size=max(self.samples, 1), endpoint=True, dtype=np.int64)
+        special += [] if self.steps is None else [self.steps]
         return np.unique(np.concatenate([*special, drawn]))
 
     def _add_stream(self) -> None:
