@@ -39,7 +39,7 @@ from hwact.unit import Unit
 @click.option("--widths", callback=listed, metavar="N,N,...", help="Several of them.")
 @click.option("--functions", callback=listed, metavar="NAME,...", help=f"Of {', '.join(FAMILY)}, or others.")
 @click.option("--targets", callback=listed, metavar="NAME,...", help=f"Of {', '.join(synth.TARGETS)}.")
-@click.option("--accuracy", help="The same for all: correct, faithful or max_ulp=N.")
+@click.option("--accuracy", help="The same for all: correct, faithful, max_ulp=N or mse=N.")
 @click.option("--interface", default="bare", show_default=True, help="stream or bare.")
 @click.option("--latency", type=int, help="Cycles; 0 is combinational; chosen from delays unless given.")
 @measuring_options

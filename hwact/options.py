@@ -61,7 +61,7 @@ def choice_options(wrapped: Command) -> Command:
     """The options that choose between designs."""
     return decorated(
         wrapped,
-        click.option("--accuracy", help="correct, faithful or max_ulp=N."),
+        click.option("--accuracy", help="correct, faithful, max_ulp=N or mse=N."),
         click.option("--architecture", default="auto", show_default=True, help="auto, or one to search."),
         click.option("--target", default="xc7", show_default=True, help=f"One of {', '.join(TARGETS)}."),
     )

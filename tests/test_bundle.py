@@ -27,8 +27,8 @@ KEYS = {
     "ports", "accuracy", "golden_sha256", "hwact_version",
 }  # fmt: skip
 ACCURACY_KEYS = {
-    "class", "max_error_ulp", "mean_error_ulp", "correctly_rounded_fraction", "codes_checked", "worst_code",
-    "monotonic",
+    "class", "max_error_ulp", "mean_error_ulp", "mean_squared_error", "correctly_rounded_fraction",
+    "codes_checked", "worst_code", "monotonic",
 }  # fmt: skip
 
 # Every architecture, interface, kind of latency, and the narrowest formats.

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
@@ -24,6 +26,11 @@ Parameters = Mapping[str, int | str]
 MAX_INPUT_WIDTH = 24
 MAX_OUTPUT_WIDTH = 32
 MAX_ULP = 1 << MAX_OUTPUT_WIDTH  # more says nothing about a code
+FITTED_ACCURACY = "fitted_accuracy"
+_LIMITS = {"max_ulp": MAX_ULP, "mse": 10**30}
+_RUNGS = (Fraction(4), Fraction(2), Fraction(3, 2))  # ulp
+_FACTORS = (4, 2.8, 2, 1.4, 1)  # of the largest error to its root mean square
+_NEAREST = Fraction(1, 2)  # ulp
 
 
 class InfeasibleError(UnreachableError):
@@ -36,39 +43,71 @@ class Accuracy:
 
     Parameters
     ----------
-    max_ulp : Fraction, optional
-        Largest permitted error; none for ``correct`` and ``faithful``.
     kind : str
         ``correct``: the exact value rounded in the unit's mode. ``faithful``: error below one ulp.
-        ``max_ulp``: error of at most ``max_ulp``.
+        ``max_ulp``: error of at most ``bound`` ulp. ``mse``: mean squared error, over all codes with
+        equal weight, of at most ``bound``, in squared units of the output's value.
+    bound : Fraction, optional
+        None for ``correct`` and ``faithful``.
     """
 
     kind: str
-    max_ulp: Fraction | None = None
+    bound: Fraction | None = None
 
     @classmethod
     def parse(cls, text: str | Accuracy) -> Accuracy:
-        """Read ``correct``, ``faithful`` or ``max_ulp=1.5``."""
+        """Read ``correct``, ``faithful``, ``max_ulp=1.5`` or ``mse=1e-8``."""
         if isinstance(text, Accuracy):
             return text
         if text in ("correct", "faithful"):
             return cls(text)
-        name, _, number = str(text).partition("=")
-        bound = exact_number(number) if name == "max_ulp" else None
-        if bound is None or not 0 < bound <= MAX_ULP:
+        kind, _, number = str(text).partition("=")
+        bound = exact_number(number) if kind in _LIMITS else None
+        if bound is None or not 0 < bound <= _LIMITS[kind]:
             raise ArgumentError(
-                f"accuracy must be correct, faithful or max_ulp=N with N above 0, "
-                f"not {text!r}; N is at most 2**32"
+                f"accuracy must be correct, faithful, max_ulp=N or mse=N with N above 0, "
+                f"not {text!r}; N is at most 2**32 ulp, or 1e30"
             )
-        return cls("max_ulp", bound)
+        return cls(kind, bound)
+
+    def ladder(self, ulp: Fraction) -> tuple[Accuracy, ...]:
+        """The accuracies whose designs are candidates, the loosest first; ``ulp`` is the output's.
+
+        Those of tighter accuracies are among them, so that a looser one never costs more. A mean squared
+        error bounds no code by itself: there the codes are bounded by multiples of its root.
+        """
+        correct = Accuracy("correct")
+        if self.bound is None:
+            return tuple(dict.fromkeys((self, correct)))
+        if self.kind == "mse":
+            root = math.sqrt(self.bound) / ulp
+            bounds = [Fraction(f"{min(factor * root, MAX_ULP):.3g}") for factor in _FACTORS]
+            faithful = [Accuracy("faithful")] if bounds[0] >= 1 else []
+            loose, tight = ([*map(_max_ulp, filter(side, bounds))] for side in (_above_one, _below_one))
+            return *loose, *faithful, *tight, _max_ulp(_NEAREST), correct
+        if self.bound <= 1:
+            return self, correct
+        rungs = (_max_ulp(rung) for rung in _RUNGS if rung < self.bound)
+        return self, *rungs, Accuracy("faithful"), correct
 
     def __str__(self) -> str:
-        if self.max_ulp is None:
+        if self.bound is None:
             return self.kind
-        spellings = f"{float(self.max_ulp):g}", repr(float(self.max_ulp)), str(self.max_ulp)
-        return "max_ulp=" + next(
-            (text for text in spellings if exact_number(text) == self.max_ulp), spellings[1]
-        )
+        spellings = f"{float(self.bound):g}", repr(float(self.bound)), str(self.bound)
+        exact = (text for text in spellings if exact_number(text) == self.bound)
+        return f"{self.kind}={next(exact, spellings[1])}"
+
+
+def _max_ulp(bound: Fraction) -> Accuracy:
+    return Accuracy("max_ulp", bound)
+
+
+def _above_one(bound: Fraction) -> bool:
+    return bound > 1
+
+
+def _below_one(bound: Fraction) -> bool:
+    return _NEAREST < bound < 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,6 +145,10 @@ class UnitSpec:
                     f"{str(number_format)!r}; choose fewer integer or fraction bits"
                 )
 
+    def at(self, accuracy: Accuracy) -> UnitSpec:
+        """The same with another accuracy."""
+        return dataclasses.replace(self, accuracy=accuracy)
+
     @cached_property
     def exact(self) -> reference.ExactValues:
         """The exact function over all input codes."""
@@ -117,9 +160,20 @@ class UnitSpec:
         if self.accuracy.kind == "correct":
             codes = self.exact.rounded(self.rounding)
             return codes, codes
-        if self.accuracy.max_ulp is None:
+        if self.accuracy.bound is None:
             return self.exact.allowed()
-        return self.exact.within(self.accuracy.max_ulp)
+        if self.accuracy.kind == "mse":
+            return self.exact.within(Fraction(MAX_ULP))
+        return self.exact.within(self.accuracy.bound)
+
+    def mean_squared_error(self, codes: Codes) -> Fraction:
+        """Upper bound of the mean squared error over all input codes, in squared units of the value."""
+        return self.exact.mean_squared_error(codes) * self.output_format.ulp**2
+
+    @property
+    def ladder(self) -> tuple[Accuracy, ...]:
+        """The accuracies whose designs are candidates; :meth:`Accuracy.ladder`."""
+        return self.accuracy.ladder(self.output_format.ulp)
 
     @property
     def aligned(self) -> bool:
@@ -134,8 +188,7 @@ class UnitSpec:
 
     def permits(self, codes: Codes) -> bool:
         """Whether output codes over all input codes meet the accuracy."""
-        low, high = self.allowed
-        return bool(((low <= codes) & (codes <= high)).all())
+        return not self._violations(codes)
 
     def unclamped(self) -> tuple[Codes, Codes]:
         """Like ``allowed``, but open beyond the ends of the format where a saturation follows."""
@@ -165,15 +218,19 @@ class UnitSpec:
         else:
             result = y.known(int(raw.min()), int(raw.max())).saturate(low, high)
         codes = self.output_format.fit(raw, self.overflow)
-        if not self.permits(codes):
+        wrong = self._violations(codes)
+        if wrong:
             raise InfeasibleError(
-                f"the design must be {self.accuracy} on all codes, not wrong on "
-                f"{int(self._violations(codes))!r} of them; choose other parameters"
+                f"the design must be {self.accuracy} on all codes, not wrong on {wrong!r} of them; "
+                "choose other parameters"
             )
         return Datapath(x, result.named("result") if result is not y else y)
 
     def _violations(self, codes: Codes) -> int:
+        """How many codes are outside what is permitted; all of them where their mean is."""
         low, high = self.allowed
+        if self.accuracy.kind == "mse" and self.mean_squared_error(codes) > (self.accuracy.bound or 0):
+            return codes.size
         return int(((codes < low) | (high < codes)).sum())
 
 

@@ -346,7 +346,12 @@ class Datapath:
     @property
     def nodes(self) -> tuple[Node, ...]:
         """All nodes, operands before their users, in a fixed order."""
-        return tuple(_ordered((self.x, self.y)))
+        return ordered((self.x, self.y))
+
+
+def ordered(roots: tuple[Node, ...]) -> tuple[Node, ...]:
+    """The roots and all that they read, operands before their users."""
+    return tuple(_ordered(roots))
 
 
 def _ordered(roots: tuple[Node, ...]) -> Iterator[Node]:
