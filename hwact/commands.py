@@ -23,6 +23,7 @@ from hwact.formats import Format, Rounding, member
 from hwact.onnx import listing
 from hwact.onnx.units import units_of
 from hwact.options import (
+    constraint_options,
     generation_options,
     listed,
     measuring,
@@ -169,6 +170,7 @@ def _facts(unit: Unit) -> tuple[object, ...]:
 @click.command()
 @click.argument("function", required=False)
 @specification_options
+@constraint_options
 @click.option("--target", default="xc7", show_default=True, help=f"One of {', '.join(synth.TARGETS)}.")
 @click.option(
     "--accuracies", callback=listed, default="correct,faithful", show_default=True, metavar="A,A,..."

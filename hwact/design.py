@@ -89,7 +89,8 @@ def choose(spec: UnitSpec, architecture: str = "auto") -> Design:
     if best is None:
         raise UnreachableError(
             f"accuracy must be one that {architecture} architectures reach for {spec.function.name} from "
-            f"{spec.input_format} to {spec.output_format}, not {str(spec.accuracy)!r}; "
+            f"{spec.input_format} to {spec.output_format}, not "
+            f"{' with '.join((str(spec.accuracy), *spec.constraints))!r}; "
             "ask for faithful, or a larger max_ulp or mse, or choose the architecture auto"
         )
     return best

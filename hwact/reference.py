@@ -46,7 +46,6 @@ _MAX_PRECISION = 1 << 18
 _MAX_REMAINDER = 2.0**-12
 _ROUNDOFF = 2.0**-53
 _INT64_BITS = 62
-_HALF_BITS = 31
 
 Booleans = npt.NDArray[np.bool_]
 
@@ -106,30 +105,12 @@ class ExactValues:
 
     def error_bounds(self, codes: Codes) -> npt.NDArray[np.float64]:
         """Upper bounds of ``|code - value|`` in ulp, tight to ``2**-guard_bits``; multiples of it."""
-        return self._error_bounds(codes) / float(1 << self.guard_bits)
-
-    def _error_bounds(self, codes: Codes) -> Codes:
         distance = (codes.astype(np.int64) << self.guard_bits) - self.floor
         bound = np.maximum(np.abs(distance), np.abs(distance - self.inexact))
         if self.overflow is Overflow.WRAP:
             span = 1 << (self.output_format.width + self.guard_bits)
             bound = np.minimum(bound, np.abs(span - bound) + self.inexact)
-        return bound
-
-    def mean_squared_error(self, codes: Codes) -> Fraction:
-        """Upper bound of the mean of ``(code - value)**2`` over all codes, in squared ulp; no rounding."""
-        bounds = self._error_bounds(codes)
-        high, low = bounds >> _HALF_BITS, bounds & ((1 << _HALF_BITS) - 1)
-        squares, products, rest = (
-            _exact_sum(factors[0] * factors[1]) for factors in ((high, high), (high, low), (low, low))
-        )
-        total = (squares << 2 * _HALF_BITS) + (products << (_HALF_BITS + 1)) + rest
-        return Fraction(total, codes.size << 2 * self.guard_bits)
-
-
-def _exact_sum(numbers: Codes) -> int:
-    """The sum of at most 2**24 numbers from 0 on, which int64 need not hold."""
-    return (int((numbers >> 32).sum()) << 32) + int((numbers & 0xFFFFFFFF).sum())
+        return bound / float(1 << self.guard_bits)
 
 
 def codes(

@@ -13,6 +13,8 @@ from functools import cached_property
 import numpy as np
 
 from hwact import reference
+from hwact.architectures import constraints
+from hwact.architectures.constraints import Constraint
 from hwact.datapath import Datapath, Node
 from hwact.datapath.cost import TARGETS, Target
 from hwact.datapath.evaluate import evaluate
@@ -31,6 +33,9 @@ _LIMITS = {"max_ulp": MAX_ULP, "mse": 10**30}
 _RUNGS = (Fraction(4), Fraction(2), Fraction(3, 2))  # ulp
 _FACTORS = (4, 2.8, 2, 1.4, 1)  # of the largest error to its root mean square
 _NEAREST = Fraction(1, 2)  # ulp
+_HALF_BITS = 31
+_EXACT_FLOATS = 1 << 53
+_STEADY = Fraction(3, 4)  # ulp
 
 
 class InfeasibleError(UnreachableError):
@@ -122,6 +127,8 @@ class UnitSpec:
     rounding : Rounding
     overflow : Overflow
     accuracy : Accuracy
+    constraints : tuple of Constraint
+        What the unit must keep exactly, besides.
     target : Target
         Hardware whose estimated cost chooses between designs.
     """
@@ -132,6 +139,7 @@ class UnitSpec:
     rounding: Rounding = Rounding.HALF_UP
     overflow: Overflow = Overflow.SATURATE
     accuracy: Accuracy = Accuracy("faithful")
+    constraints: tuple[Constraint, ...] = ()
     target: Target = TARGETS["xc7"]
 
     def __post_init__(self) -> None:
@@ -144,6 +152,7 @@ class UnitSpec:
                     f"the {name} format must have at most {limit} bits, not {number_format.width!r} in "
                     f"{str(number_format)!r}; choose fewer integer or fraction bits"
                 )
+        constraints.check(self)
 
     def at(self, accuracy: Accuracy) -> UnitSpec:
         """The same with another accuracy."""
@@ -156,7 +165,11 @@ class UnitSpec:
 
     @cached_property
     def allowed(self) -> tuple[Codes, Codes]:
-        """Inclusive bounds of the output code that the accuracy permits, for all input codes."""
+        """Inclusive bounds of the output code that the specification permits, for all input codes."""
+        bounds = self._accurate()
+        return constraints.tightened(self, *bounds) if self.constraints else bounds
+
+    def _accurate(self) -> tuple[Codes, Codes]:
         if self.accuracy.kind == "correct":
             codes = self.exact.rounded(self.rounding)
             return codes, codes
@@ -167,13 +180,28 @@ class UnitSpec:
         return self.exact.within(self.accuracy.bound)
 
     def mean_squared_error(self, codes: Codes) -> Fraction:
-        """Upper bound of the mean squared error over all input codes, in squared units of the value."""
-        return self.exact.mean_squared_error(codes) * self.output_format.ulp**2
+        """Upper bound of the mean squared error over all input codes, in squared units of the value.
+
+        The squares of the errors' upper bounds are added up without rounding.
+        """
+        scale = 1 << self.exact.guard_bits
+        bounds = self.exact.error_bounds(codes) * scale
+        above = np.where(bounds < _EXACT_FLOATS, bounds, np.nextafter(bounds, np.inf))
+        return (
+            Fraction(_sum_of_squares(above.astype(np.int64)), codes.size)
+            * (self.output_format.ulp / scale) ** 2
+        )
 
     @property
     def ladder(self) -> tuple[Accuracy, ...]:
-        """The accuracies whose designs are candidates; :meth:`Accuracy.ladder`."""
-        return self.accuracy.ladder(self.output_format.ulp)
+        """The accuracies whose designs are candidates; :meth:`Accuracy.ladder`.
+
+        A design of a tighter accuracy is likelier to be monotonic.
+        """
+        *rungs, last = self.accuracy.ladder(self.output_format.ulp)
+        loose = any(rung.kind == "faithful" for rung in rungs)
+        steady = [_max_ulp(_STEADY)] if loose and Constraint.MONOTONIC in self.constraints else []
+        return *rungs, *steady, last
 
     @property
     def aligned(self) -> bool:
@@ -187,7 +215,7 @@ class UnitSpec:
         return ratio.numerator.bit_length() - ratio.denominator.bit_length() if self.aligned else 0
 
     def permits(self, codes: Codes) -> bool:
-        """Whether output codes over all input codes meet the accuracy."""
+        """Whether output codes over all input codes meet the accuracy and the constraints."""
         return not self._violations(codes)
 
     def unclamped(self) -> tuple[Codes, Codes]:
@@ -209,7 +237,7 @@ class UnitSpec:
         Raises
         ------
         InfeasibleError
-            Some output code is outside what the accuracy permits.
+            Some output code is not what the accuracy and the constraints permit.
         """
         raw = evaluate(Datapath(x, y), self.input_format.codes())
         low, high = self.output_format.min_code, self.output_format.max_code
@@ -221,7 +249,8 @@ class UnitSpec:
         wrong = self._violations(codes)
         if wrong:
             raise InfeasibleError(
-                f"the design must be {self.accuracy} on all codes, not wrong on {wrong!r} of them; "
+                f"the design must be {', '.join((str(self.accuracy), *self.constraints))} on all codes, not "
+                f"wrong on {wrong!r} of them; "
                 "choose other parameters"
             )
         return Datapath(x, result.named("result") if result is not y else y)
@@ -231,7 +260,17 @@ class UnitSpec:
         low, high = self.allowed
         if self.accuracy.kind == "mse" and self.mean_squared_error(codes) > (self.accuracy.bound or 0):
             return codes.size
-        return int(((codes < low) | (high < codes)).sum())
+        return int(((codes < low) | (high < codes)).sum()) + constraints.violations(self, codes)
+
+
+def _sum_of_squares(numbers: Codes) -> int:
+    """The exact sum of at most 2**24 squares of numbers from 0 to 2**62 - 1, which int64 need not hold."""
+    high, low = numbers >> _HALF_BITS, numbers & ((1 << _HALF_BITS) - 1)
+    total = 0
+    for products, shift in ((high * high, 2 * _HALF_BITS), (high * low, _HALF_BITS + 1), (low * low, 0)):
+        for part in (32, 0):
+            total += int((products >> part & 0xFFFFFFFF).sum()) << (shift + part)
+    return total
 
 
 def _is_power_of_two(ratio: Fraction) -> bool:

@@ -19,7 +19,7 @@ import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Self
+from typing import Any, Self
 
 from hwact.errors import ArgumentError
 from hwact.formats import Format, Rounding, round_shift
@@ -317,6 +317,17 @@ class Saturate(_Unary):
 
     minimum: int
     maximum: int
+
+
+def applied(function: Datapath, argument: Node) -> Node:
+    """A datapath's output with a node of another graph in place of its input."""
+    made: dict[int, Node] = {id(function.x): argument}
+    for node in function.nodes:
+        if node is not function.x:
+            fields = {field.name: getattr(node, field.name) for field in dataclasses.fields(node)}
+            operands: dict[str, Any] = {k: made[id(v)] for k, v in fields.items() if isinstance(v, Node)}
+            made[id(node)] = dataclasses.replace(node, **operands)
+    return made[id(function.y)]
 
 
 # Nodes that are wires (and inverters) in hardware.
