@@ -59,8 +59,7 @@ class Node:
     @property
     def operands(self) -> tuple[Node, ...]:
         """The nodes that this one reads, in order."""
-        values = (getattr(self, field.name) for field in dataclasses.fields(self))
-        return tuple(value for value in values if isinstance(value, Node))
+        return tuple(value for value in vars(self).values() if isinstance(value, Node))
 
     @property
     def signed(self) -> bool:
@@ -324,8 +323,7 @@ def applied(function: Datapath, argument: Node) -> Node:
     made: dict[int, Node] = {id(function.x): argument}
     for node in function.nodes:
         if node is not function.x:
-            fields = {field.name: getattr(node, field.name) for field in dataclasses.fields(node)}
-            operands: dict[str, Any] = {k: made[id(v)] for k, v in fields.items() if isinstance(v, Node)}
+            operands: dict[str, Any] = {k: made[id(v)] for k, v in vars(node).items() if isinstance(v, Node)}
             made[id(node)] = dataclasses.replace(node, **operands)
     return made[id(function.y)]
 
