@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -28,6 +30,8 @@ class AccuracyReport:
         Upper bound of the largest error, tight to 2**-24 ulp.
     mean_error_ulp : float
         Mean of the errors' magnitudes.
+    mean_squared_error : float
+        Upper bound of the mean of the squared errors, in squared units of the output's value.
     correctly_rounded_fraction : float
         Share of the codes whose output is the exact value rounded in the unit's mode.
     codes_checked : int
@@ -41,6 +45,7 @@ class AccuracyReport:
     class_: str
     max_error_ulp: float
     mean_error_ulp: float
+    mean_squared_error: float
     correctly_rounded_fraction: float
     codes_checked: int
     worst_code: int
@@ -64,11 +69,17 @@ def report(spec: UnitSpec, codes: Codes) -> AccuracyReport:
         class_="correct" if correct.all() else "faithful" if faithful else "max_ulp",
         max_error_ulp=float(errors[worst]),
         mean_error_ulp=round(float(errors.sum()) / codes.size, 9),
+        mean_squared_error=_rounded_up(spec.mean_squared_error(codes)),
         correctly_rounded_fraction=int(correct.sum()) / codes.size,
         codes_checked=codes.size,
         worst_code=worst + spec.input_format.min_code,
         monotonic=bool((steps >= 0).all() or (steps <= 0).all()),
     )
+
+
+def _rounded_up(number: Fraction) -> float:
+    nearest = float(number)
+    return nearest if nearest >= number else math.nextafter(nearest, math.inf)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -39,6 +39,7 @@ Over all {codes_checked} input codes, against the exact function:
 | mean error | {mean_error:.7g} ulp |
 | correctly rounded | {correct_percent:.4f} % of the codes |
 | monotonic output | {monotonic} |
+| kept exactly | {kept} |
 
 ## Ports
 
@@ -129,6 +130,7 @@ def _texts(facts: Mapping[str, Any]) -> dict[str, Any]:
         "correct_percent": 100 * accuracy["correctly_rounded_fraction"],
         "codes_checked": accuracy["codes_checked"],
         "worst_code": accuracy["worst_code"],
+        "kept": ", ".join(facts["constraints"]) or "nothing asked for",
         "monotonic": "yes" if accuracy["monotonic"] else "no",
     }
 

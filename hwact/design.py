@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from hwact import accuracy, architectures
-from hwact.architectures.problem import InfeasibleError, Parameters, UnitSpec
+from hwact.architectures.problem import FITTED_ACCURACY, Accuracy, InfeasibleError, Parameters, UnitSpec
 from hwact.datapath import Datapath
 from hwact.datapath.cost import area
 from hwact.datapath.evaluate import evaluate
@@ -25,7 +25,8 @@ class Design:
     spec : UnitSpec
     architecture : str
     parameters : mapping
-        With these the architecture builds the same datapath again.
+        With these the architecture builds the same datapath again; ``fitted_accuracy`` among them is
+        the tighter accuracy for which it does, where that is not the specification's.
     datapath : Datapath
     """
 
@@ -43,7 +44,10 @@ class Design:
         InfeasibleError
             It does not meet the specification.
         """
-        datapath = architectures.get(architecture).build(spec, parameters)
+        own = dict(parameters)
+        fitted = own.pop(FITTED_ACCURACY, None)
+        asked = spec if fitted is None else spec.at(Accuracy.parse(str(fitted)))
+        datapath = architectures.get(architecture).build(asked, own)
         design = cls(spec, architecture, parameters, datapath)
         if not spec.permits(design.codes):
             raise InfeasibleError(
@@ -85,17 +89,36 @@ def choose(spec: UnitSpec, architecture: str = "auto") -> Design:
     if best is None:
         raise UnreachableError(
             f"accuracy must be one that {architecture} architectures reach for {spec.function.name} from "
-            f"{spec.input_format} to {spec.output_format}, not {str(spec.accuracy)!r}; "
-            "ask for faithful or a larger max_ulp, or choose the architecture auto"
+            f"{spec.input_format} to {spec.output_format}, not "
+            f"{' with '.join((str(spec.accuracy), *spec.constraints))!r}; "
+            "ask for faithful, or a larger max_ulp or mse, or choose the architecture auto"
         )
     return best
 
 
 def designs(spec: UnitSpec, names: Iterable[str]) -> Iterator[Design]:
-    """Every design of some architectures that meets the specification, in a fixed order."""
+    """Designs of some architectures that meet the specification, in a fixed order.
+
+    They are fitted for one accuracy after the other of the specification's ladder; a mean squared error
+    is content with the first that leads to any, and the next.
+    """
+    names, met = tuple(names), 0
+    for each in spec.ladder:
+        none = True
+        for design in _fitted(spec, each, names):
+            none = False
+            yield design
+        met += not none
+        if met == 2 and spec.accuracy.kind == "mse":
+            return
+
+
+def _fitted(spec: UnitSpec, accuracy: Accuracy, names: Iterable[str]) -> Iterator[Design]:
+    """Those that are fitted for one accuracy."""
+    more = {} if accuracy == spec.accuracy else {FITTED_ACCURACY: str(accuracy)}
     for name in names:
-        for parameters in architectures.get(name).candidates(spec):
+        for parameters in architectures.get(name).candidates(spec.at(accuracy)):
             try:
-                yield Design.build(spec, name, parameters)
+                yield Design.build(spec, name, {**parameters, **more})
             except InfeasibleError:
                 continue

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from hwact import bundle, functions, naming
 from hwact.accuracy import AccuracyReport
+from hwact.architectures.constraints import parse
 from hwact.architectures.problem import Accuracy, Parameters, UnitSpec
 from hwact.datapath import cost
 from hwact.datapath.schedule import Schedule, schedule
@@ -162,6 +163,7 @@ class Unit:
             "rounding": spec.rounding.value,
             "overflow": spec.overflow.value,
             "requested_accuracy": str(spec.accuracy),
+            "constraints": [str(each) for each in spec.constraints],
             "target": spec.target.name,
             "architecture": self.design.architecture,
             "architecture_parameters": dict(self.design.parameters),
@@ -218,6 +220,7 @@ def specification(
     rounding: str | None = None,
     overflow: str = "saturate",
     accuracy: str | None = None,
+    constraints: Iterable[str] = (),
     target: str = "xc7",
     gradient: bool = False,
     expression: str | None = None,
@@ -237,6 +240,7 @@ def specification(
         rounding=member(Rounding, "rounding", rounding),
         overflow=member(Overflow, "overflow", overflow),
         accuracy=Accuracy.parse(default if accuracy is None else accuracy),
+        constraints=parse(constraints),
         target=cost.target(target),
     )
 
@@ -250,6 +254,7 @@ def build(
     rounding: str | None = None,
     overflow: str = "saturate",
     accuracy: str | None = None,
+    constraints: Iterable[str] = (),
     architecture: str = "auto",
     architecture_parameters: Parameters | None = None,
     target: str = "xc7",
@@ -274,8 +279,10 @@ def build(
     rounding : str
         ``half_up`` unless given, or ``half_even`` for an affine output.
     accuracy : str
-        ``correct``, ``faithful`` or ``max_ulp=N``. Unless given: correct for formats of at most 10 bits and
-        for piecewise polynomials such as SmeLU, else faithful.
+        ``correct``, ``faithful``, ``max_ulp=N`` or ``mse=N``. Unless given: correct for formats of at most
+        10 bits and for piecewise polynomials such as SmeLU, else faithful.
+    constraints : iterable of str
+        Of ``monotonic``, ``symmetric``, ``zero`` and ``tails``: :mod:`hwact.architectures.constraints`.
     architecture_parameters : mapping
         Those of one architecture's one design; the best are searched unless given.
     latency : int
@@ -298,6 +305,7 @@ def build(
         rounding=rounding,
         overflow=overflow,
         accuracy=accuracy,
+        constraints=constraints,
         target=target,
         gradient=gradient,
         expression=expression,
@@ -348,6 +356,7 @@ def rebuilt(manifest: Mapping[str, Any]) -> Unit:
             rounding=member(Rounding, "rounding", facts["rounding"]),
             overflow=member(Overflow, "overflow", facts["overflow"]),
             accuracy=Accuracy.parse(facts["requested_accuracy"]),
+            constraints=parse(facts["constraints"]),
             target=cost.target(facts["target"]),
         )
         _check_interface(facts["interface"], facts["lanes"])

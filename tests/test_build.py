@@ -104,7 +104,7 @@ def test_a_unit_is_named_after_what_it_is(function: str, options: dict[str, Any]
         ({"lanes": 0}, r"lanes must be an integer from 1 to 64, not 0"),
         ({"lanes": 65}, r"lanes must be .*, not 65"),
         ({"lanes": True}, r"lanes must be .*, not True"),
-        ({"accuracy": "exact"}, r"accuracy must be correct, faithful or max_ulp=N .*, not 'exact'"),
+        ({"accuracy": "exact"}, r"accuracy must be correct, faithful, max_ulp=N or mse=N .*, not 'exact'"),
         ({"accuracy": "max_ulp=0"}, r"accuracy must be .*, not 'max_ulp=0'"),
         ({"beta": 0}, r"beta must be a finite number and above 0, not 0; it is half the width"),
         ({"beta": float("nan")}, r"beta must be .*, not nan; "),

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.usefixtures("here")
 _FORMAT = r"a format must look like SQ4\.12, UQ0\.8, .*, int8:0\.05:-3 or uint8:0\.05f, not {}"
 _WIDTH = r"width must be an integer from 2 to 64, not {}; it stands for the format SQ4\.\(width-4\)"
 _BETA = "beta must be a finite number and above 0, not '{}'; it is half the width .*"
-_ACCURACY = "accuracy must be correct, faithful or max_ulp=N with N above 0, not '{}'; N is at most .*"
+_ACCURACY = "accuracy must be correct, faithful, max_ulp=N or mse=N with N above 0, not '{}'; N is at most .*"
 _NAME = "a unit's name must be 1 to 100 letters, digits and underscores after a first letter, not '{}'; .*"
 _NUMBER = r"a number must be a finite value such as -1\.5 or a code such as 0x1000, not '{}'"
 _OUT = "the output folder must be one that can be written, not '{}' .*; choose another with --out"

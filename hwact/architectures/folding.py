@@ -312,7 +312,8 @@ class Region:
 def roundest(low: Codes, high: Codes) -> Codes:
     """Of every interval ``low..high`` the integer with the most trailing zeros."""
     result = low.copy()
-    for shift in range(1, 62):
+    largest = max((int(abs(bound).max()) for bound in (low, high) if bound.size), default=0)
+    for shift in range(1, largest.bit_length() + 1):
         multiple = -((-low) >> shift) << shift
         result = np.where(multiple <= high, multiple, result)
     return result

@@ -60,8 +60,7 @@ class Node:
     @property
     def operands(self) -> tuple[Node, ...]:
         """The nodes that this one reads, in order."""
-        values = (getattr(self, field.name) for field in dataclasses.fields(self))
-        return tuple(value for value in values if isinstance(value, Node))
+        return tuple(value for value in vars(self).values() if isinstance(value, Node))
 
     @property
     def signed(self) -> bool:
@@ -360,6 +359,16 @@ class Saturate(_Unary):
     maximum: int
 
 
+def applied(function: Datapath, argument: Node) -> Node:
+    """A datapath's output with a node of another graph in place of its input."""
+    made: dict[int, Node] = {id(function.x): argument}
+    for node in function.nodes:
+        if node is not function.x:
+            operands: dict[str, Any] = {k: made[id(v)] for k, v in vars(node).items() if isinstance(v, Node)}
+            made[id(node)] = dataclasses.replace(node, **operands)
+    return made[id(function.y)]
+
+
 # Nodes that are wires (and inverters) in hardware.
 WIRING = (Input, Constant, Invert, Known, ShiftLeft, ShiftRight, Bits, Concat)
 
@@ -387,7 +396,12 @@ class Datapath:
     @property
     def nodes(self) -> tuple[Node, ...]:
         """All nodes, operands before their users, in a fixed order."""
-        return tuple(_ordered((self.x, self.y)))
+        return ordered((self.x, self.y))
+
+
+def ordered(roots: tuple[Node, ...]) -> tuple[Node, ...]:
+    """The roots and all that they read, operands before their users."""
+    return tuple(_ordered(roots))
 
 
 def fed_by(datapath: Datapath, node: Node) -> Node:
