@@ -107,7 +107,7 @@ def test_tables_become_cases_and_written_memories_stay() -> None:
 
 
 def test_two_units_side_by_side_have_tables_of_their_own() -> None:
-    options = {"width": 8, "architecture": "table", "target": "ecp5"}
+    options: dict[str, Any] = {"width": 8, "architecture": "table", "target": "ecp5"}
     units = [hwact.build(name, **options) for name in ("gelu", "swish", "gelu")]
 
     class Both(Component):
