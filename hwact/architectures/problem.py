@@ -23,6 +23,7 @@ Parameters = Mapping[str, int | str]
 
 MAX_INPUT_WIDTH = 24
 MAX_OUTPUT_WIDTH = 32
+BLOCK = 1 << 20  # codes that are judged at a time
 MAX_ULP = 1 << MAX_OUTPUT_WIDTH  # more says nothing about a code
 
 
@@ -114,12 +115,16 @@ class UnitSpec:
     @cached_property
     def allowed(self) -> tuple[Codes, Codes]:
         """Inclusive bounds of the output code that the accuracy permits, for all input codes."""
+        return self.bounds(self.exact)
+
+    def bounds(self, exact: reference.ExactValues) -> tuple[Codes, Codes]:
+        """Inclusive bounds of the output code that the accuracy permits, for given exact values."""
         if self.accuracy.kind == "correct":
-            codes = self.exact.rounded(self.rounding)
+            codes = exact.rounded(self.rounding)
             return codes, codes
         if self.accuracy.max_ulp is None:
-            return self.exact.allowed()
-        return self.exact.within(self.accuracy.max_ulp)
+            return exact.allowed()
+        return exact.within(self.accuracy.max_ulp)
 
     @property
     def aligned(self) -> bool:
@@ -134,8 +139,7 @@ class UnitSpec:
 
     def permits(self, codes: Codes) -> bool:
         """Whether output codes over all input codes meet the accuracy."""
-        low, high = self.allowed
-        return bool(((low <= codes) & (codes <= high)).all())
+        return self._violations(codes) == 0
 
     def unclamped(self) -> tuple[Codes, Codes]:
         """Like ``allowed``, but open beyond the ends of the format where a saturation follows."""
@@ -145,6 +149,12 @@ class UnitSpec:
         beyond = np.int64(1) << (self.output_format.width + 2)
         low = np.where(low == self.output_format.min_code, -beyond, low)
         return low, np.where(high == self.output_format.max_code, beyond, high)
+
+    @property
+    def quadratic(self) -> bool:
+        """Whether the function consists of polynomials of degree 2 at most: few comparators, no tables."""
+        pieces = self.function.piecewise_polynomial()
+        return pieces is not None and all(len(piece.coefficients) <= 3 for piece in pieces)
 
     def input(self) -> Input:
         """The datapath's input node."""
@@ -159,22 +169,29 @@ class UnitSpec:
             Some output code is outside what the accuracy permits.
         """
         raw = evaluate(Datapath(x, y), self.input_format.codes())
-        low, high = self.output_format.min_code, self.output_format.max_code
-        if self.overflow is Overflow.WRAP:
-            result = y.bits(0, self.output_format.width, signed=self.output_format.signed)
-        else:
-            result = y.known(int(raw.min()), int(raw.max())).saturate(low, high)
         codes = self.output_format.fit(raw, self.overflow)
         if not self.permits(codes):
             raise InfeasibleError(
                 f"the design must be {self.accuracy} on all codes, not wrong on "
-                f"{int(self._violations(codes))!r} of them; choose other parameters"
+                f"{self._violations(codes)!r} of them; choose other parameters"
             )
+        return self.fitted(x, y.known(int(raw.min()), int(raw.max())))
+
+    def fitted(self, x: Input, y: Node) -> Datapath:
+        """Bring the result into the output format; what it is worth remains to be proven."""
+        if self.overflow is Overflow.WRAP:
+            result = y.bits(0, self.output_format.width, signed=self.output_format.signed)
+        else:
+            result = y.saturate(self.output_format.min_code, self.output_format.max_code)
         return Datapath(x, result.named("result") if result is not y else y)
 
     def _violations(self, codes: Codes) -> int:
-        low, high = self.allowed
-        return int(((codes < low) | (high < codes)).sum())
+        count = 0
+        for start in range(0, codes.size, BLOCK):
+            block = codes[start : start + BLOCK]
+            low, high = self.bounds(self.exact.part(start, start + BLOCK))
+            count += int(((block < low) | (high < block)).sum())
+        return count
 
 
 def _is_power_of_two(ratio: Fraction) -> bool:
