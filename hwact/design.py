@@ -5,15 +5,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import cached_property
 
+import numpy as np
+
 from hwact import accuracy, architectures
-from hwact.architectures.problem import InfeasibleError, Parameters, UnitSpec
+from hwact.architectures.problem import MAX_LISTED_WIDTH, InfeasibleError, Parameters, UnitSpec
 from hwact.datapath import Datapath
 from hwact.datapath.cost import area
 from hwact.datapath.evaluate import evaluate
-from hwact.errors import UnreachableError
+from hwact.errors import ArgumentError, UnreachableError
 from hwact.formats import Codes
+from hwact.proof import Proof, prove
+
+CHECKED_CODES = 1 << 12  # beside hostile ones, where the input has more than 24 bits
+WIDE = 20  # beyond, few architectures can be
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +52,9 @@ class Design:
         """
         datapath = architectures.get(architecture).build(spec, parameters)
         design = cls(spec, architecture, parameters, datapath)
-        if not spec.permits(design.codes):
+        if not spec.listed:
+            design._check_proof()
+        elif not spec.permits(design.codes):
             raise InfeasibleError(
                 f"the design must be {spec.accuracy}, not {design.accuracy.max_error_ulp!r} ulp off"
             )
@@ -53,13 +62,54 @@ class Design:
 
     @cached_property
     def codes(self) -> Codes:
-        """The output codes over all input codes, from the most negative; by the golden model."""
+        """The output codes over all input codes, from the most negative; by the golden model.
+
+        Raises
+        ------
+        ArgumentError
+            The input has more than 24 bits.
+        """
+        if not self.spec.listed:
+            raise ArgumentError(
+                f"the input format must have at most {MAX_LISTED_WIDTH} bits where all codes are listed, "
+                f"not {self.spec.input_format.width!r}; choose fewer, or evaluate some codes"
+            )
         return evaluate(self.datapath, self.spec.input_format.codes())
 
     @cached_property
     def accuracy(self) -> accuracy.AccuracyReport:
         """The error over all input codes."""
-        return accuracy.report(self.spec, self.codes)
+        if self.spec.listed:
+            return accuracy.report(self.spec, self.codes)
+        inputs = self.checked_codes
+        return accuracy.proven_report(self.spec, self.proof, inputs, evaluate(self.datapath, inputs))
+
+    @cached_property
+    def proof(self) -> Proof:
+        """What is known of all codes without a look at each."""
+        return prove(self.spec, self.datapath)
+
+    @cached_property
+    def checked_codes(self) -> Codes:
+        """The codes that are compared with the exact function where all are too many; ascending."""
+        given = self.spec.input_format
+        spread = accuracy.spread_codes(given, CHECKED_CODES)
+        return np.union1d(accuracy.hostile_codes(given, self.proof.starts), spread)
+
+    def _check_proof(self) -> None:
+        """Refuse a design that is not proven to meet the specification."""
+        wanted, proof = self.spec.accuracy, self.proof
+        if wanted.kind == "correct":
+            met = proof.correct
+        elif wanted.max_ulp is None:
+            met = proof.max_error_ulp < 1
+        else:
+            met = Fraction(proof.max_error_ulp) <= wanted.max_ulp
+        if not met:
+            raise InfeasibleError(
+                f"the design must be proven {wanted} on all codes, not at most {proof.max_error_ulp!r} ulp "
+                "off by the proof; choose more guard bits"
+            )
 
     @cached_property
     def estimated_area(self) -> float:
@@ -81,12 +131,18 @@ def choose(spec: UnitSpec, architecture: str = "auto") -> Design:
         No design meets the specification.
     """
     names = list(architectures.catalogue()) if architecture == "auto" else [architecture]
-    best = min(designs(spec, names), key=lambda design: design.estimated_area, default=None)
+    found = designs(spec, names)
+    if spec.listed:
+        best = min(found, key=lambda design: design.estimated_area, default=None)
+    else:  # a proof takes seconds, and the architectures begin with the cheapest
+        best = next(found, None)
     if best is None:
         raise UnreachableError(
             f"accuracy must be one that {architecture} architectures reach for {spec.function.name} from "
             f"{spec.input_format} to {spec.output_format}, not {str(spec.accuracy)!r}; "
             "ask for faithful or a larger max_ulp, or choose the architecture auto"
+            + ", or an input of fewer bits"
+            * (spec.input_format.width > WIDE)
         )
     return best
 

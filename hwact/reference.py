@@ -18,7 +18,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import lru_cache
 from itertools import pairwise
@@ -31,7 +30,8 @@ from flint import arb, arb_series, fmpq
 
 from hwact import functions
 from hwact.errors import ArgumentError
-from hwact.formats import Codes, Format, Overflow, Rounding, member, round_shift
+from hwact.exact import ExactValues
+from hwact.formats import Codes, Format, Overflow, Rounding, member
 from hwact.functions.algebra import Piece, Polynomial, as_ratio, exact_value, sign_of, tail
 from hwact.functions.expr import Expr, UndecidedError
 from hwact.functions.spec import FunctionSpec
@@ -49,76 +49,6 @@ _MAX_PRECISION = 1 << 18
 _MAX_REMAINDER = 2.0**-12
 _ROUNDOFF = 2.0**-53
 _INT64_BITS = 62
-
-Booleans = npt.NDArray[np.bool_]
-
-
-@dataclass(frozen=True, eq=False)
-class ExactValues:
-    """A function's exact values over codes, in ulps of the output format, from where its code is 0.
-
-    With ``saturate`` the values are clamped to the format's range; with ``wrap`` they are taken modulo it.
-
-    Parameters
-    ----------
-    floor : int64 array
-        ``floor((value / ulp + zero_point) * 2**guard_bits)``.
-    inexact : bool array
-        Whether the value lies above that floor.
-    negative : bool array
-        With ``wrap``, whether the value was below 0 before it wrapped; else all false.
-    guard_bits : int
-    output_format : Format
-    overflow : Overflow
-    """
-
-    floor: Codes
-    inexact: Booleans
-    negative: Booleans
-    guard_bits: int
-    output_format: Format
-    overflow: Overflow
-
-    def part(self, start: int, stop: int) -> ExactValues:
-        """Those of the codes from a place on."""
-        some = slice(start, stop)
-        return replace(self, floor=self.floor[some], inexact=self.inexact[some], negative=self.negative[some])
-
-    def rounded(self, rounding: Rounding) -> Codes:
-        """The correctly rounded codes."""
-        zero_point = self.output_format.zero_point
-        floor = self.floor - (zero_point << self.guard_bits)
-        if self.overflow is Overflow.WRAP:  # towards or away from zero asks for the sign before wrapping
-            span = 1 << (self.output_format.width + self.guard_bits)
-            floor = floor + span * (~self.negative & (floor < 0)) - span * (self.negative & (floor >= 0))
-        sticky = (floor << 1) | self.inexact
-        rounded = round_shift(sticky, self.guard_bits + 1, rounding) + zero_point
-        return self.output_format.fit(rounded, self.overflow)
-
-    def allowed(self) -> tuple[Codes, Codes]:
-        """Lowest and highest faithful code: the neighbours of the value, or the value where it is a code."""
-        low = self.floor >> self.guard_bits
-        fraction = (self.floor & ((1 << self.guard_bits) - 1) != 0) | self.inexact
-        if self.overflow is Overflow.WRAP:  # an interval across the seam has no order: keep its lower end
-            fraction &= low != self.output_format.max_code
-        return low, low + fraction
-
-    def within(self, max_ulp: Fraction) -> tuple[Codes, Codes]:
-        """Lowest and highest code at most ``max_ulp`` from the value; low above high where there is none."""
-        reach = math.floor(max_ulp * (1 << self.guard_bits))
-        low = -((reach - self.floor - self.inexact) >> self.guard_bits)
-        high = (self.floor + reach) >> self.guard_bits
-        first, last = self.output_format.min_code, self.output_format.max_code
-        return np.maximum(low, first), np.minimum(high, last)
-
-    def error_bounds(self, codes: Codes) -> npt.NDArray[np.float64]:
-        """Upper bounds of ``|code - value|`` in ulp, tight to ``2**-guard_bits``; multiples of it."""
-        distance = (codes.astype(np.int64) << self.guard_bits) - self.floor
-        bound = np.maximum(np.abs(distance), np.abs(distance - self.inexact))
-        if self.overflow is Overflow.WRAP:
-            span = 1 << (self.output_format.width + self.guard_bits)
-            bound = np.minimum(bound, np.abs(span - bound) + self.inexact)
-        return bound / float(1 << self.guard_bits)
 
 
 def codes(
@@ -210,7 +140,7 @@ def exact_values(
             )
     every = input_format.min_code, 1 << input_format.width
     work = _Evaluation(function, input_format, output_format, overflow, *every)
-    with _working_precision():
+    with working_precision():
         work.direct(0, work.floor.size) if method == "direct" else work.run()
     floor = work.floor
     floor += output_format.zero_point << work.guard_bits
@@ -231,7 +161,7 @@ def exact_at(
     """
     starts = np.flatnonzero(np.diff(codes, prepend=codes[:1] - 2) != 1)
     parts = []
-    with _working_precision():
+    with working_precision():
         for start, stop in pairwise([*starts.tolist(), codes.size]):
             first = int(codes[start])
             parts.append(_Evaluation(function, input_format, output_format, overflow, first, stop - start))
@@ -245,7 +175,8 @@ def exact_at(
 
 
 @contextmanager
-def _working_precision() -> Iterator[None]:
+def working_precision() -> Iterator[None]:
+    """Ball arithmetic at the precision of Taylor models, and series of their length."""
     with flint.ctx.workprec(_PRECISION):
         saved, flint.ctx.cap = flint.ctx.cap, TERMS + 1
         try:
@@ -267,14 +198,14 @@ def taylor_terms(expression: Expr, centre: Fraction, radius: Fraction) -> list[A
     UndecidedError, ValueError
         The expression is not analytic there, or not provably so.
     """
-    with _working_precision():
+    with working_precision():
         terms = expression.series(arb_series([_ball(centre), _ball(radius)]))
         return [terms[i] for i in range(TERMS)]
 
 
 def taylor_remainder(expression: Expr, centre: Fraction, radius: Fraction) -> Any:
     """Times ``u**TERMS`` an enclosure (flint.arb) of the rest of the series, for offsets u from -1 to 1."""
-    with _working_precision():
+    with working_precision():
         around = _ball(centre - radius).union(_ball(centre + radius))
         return expression.series(arb_series([around, _ball(radius)]))[TERMS]
 

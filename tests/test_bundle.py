@@ -28,7 +28,7 @@ KEYS = {
 }  # fmt: skip
 ACCURACY_KEYS = {
     "class", "max_error_ulp", "mean_error_ulp", "correctly_rounded_fraction", "codes_checked", "worst_code",
-    "monotonic",
+    "monotonic", "proof",
 }  # fmt: skip
 
 # Every architecture, interface, kind of latency, and the narrowest formats.

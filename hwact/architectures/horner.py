@@ -48,6 +48,7 @@ _FEW_PLACES = 33  # of a segment
 _MANY_PLACES = 1 << 20  # of all segments
 _AT_A_TIME = 1 << 16
 _LENGTHS = 2
+_MORE_GUARD_BITS = 3  # a bound may need more than the codes themselves
 _BEYOND = 2.0**40
 
 Floats = npt.NDArray[np.float64]
@@ -138,7 +139,7 @@ def candidates(spec: UnitSpec) -> Iterator[Parameters]:
     ]
     ranked = sorted(shapes, key=lambda shape: float(area(_datapath(spec, shape), spec.target)))
     confirmed = (shape for shape in ranked if _plausible(spec, shape, _MANY_PLACES))
-    yield from (vars(shape) for shape in itertools.islice(confirmed, 1))
+    yield from (vars(shape) for shape in itertools.islice(confirmed, 1 if spec.listed else None))
 
 
 def _limit(spec: UnitSpec) -> Fraction | None:
@@ -155,7 +156,8 @@ def _feasible(spec: UnitSpec, kind: str, degree: int) -> Iterator[Shape]:
         if not _plausible(spec, most):
             continue
         shapes = (dataclasses.replace(most, guard_bits=g) for g in range(lowest, most.guard_bits + 1))
-        yield next(shape for shape in shapes if _plausible(spec, shape))
+        plausible = (shape for shape in shapes if _plausible(spec, shape))
+        yield from itertools.islice(plausible, 1 if spec.listed else _MORE_GUARD_BITS)
         found += 1
         if found == _LENGTHS:
             return
@@ -232,8 +234,10 @@ def _kept_bits(shape: Shape, values: tuple[Codes, ...]) -> list[int]:
 @lru_cache(maxsize=64)
 def _fitted(spec: UnitSpec, shape: Shape) -> Coefficients | None:
     """Coefficients of all segments; none where the function has no Taylor series."""
+    if _exceptions(spec, shape.folding, shape.segment_bits) is None:
+        return None
     segments = _segments(spec, shape.folding, shape.segment_bits)
-    if segments is None or _exceptions(spec, shape.folding, shape.segment_bits) is None:
+    if segments is None:
         return None
     unit, half = float(1 << shape.guard_bits), _Rounded(spec, shape.folding, shape.guard_bits).half
     lower = [_combined(row, segments.taylor) for row in _economised(shape.degree)]
@@ -371,5 +375,4 @@ def _exceptions(spec: UnitSpec, kind: str, segment_bits: int) -> tuple[tuple[int
     if not found:
         return ()
     codes = np.array(sorted(found), dtype=np.int64)
-    exact = reference.exact_at(spec.function, inside, spec.output_format, spec.overflow, codes)
-    return tuple(zip(codes.tolist(), exact.rounded(spec.rounding).tolist(), strict=True))
+    return tuple(zip(codes.tolist(), spec.exact_at(codes).rounded(spec.rounding).tolist(), strict=True))

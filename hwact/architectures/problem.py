@@ -16,12 +16,14 @@ from hwact.datapath.cost import TARGETS, Target
 from hwact.datapath.evaluate import evaluate
 from hwact.datapath.graph import Input
 from hwact.errors import ArgumentError, UnreachableError
+from hwact.exact import ExactValues
 from hwact.formats import Codes, Format, Overflow, Rounding
 from hwact.functions.spec import FunctionSpec, exact_number
 
 Parameters = Mapping[str, int | str]
 
-MAX_INPUT_WIDTH = 24
+MAX_INPUT_WIDTH = 32
+MAX_LISTED_WIDTH = 24  # of an input whose codes are looked at one by one
 MAX_OUTPUT_WIDTH = 32
 BLOCK = 1 << 20  # codes that are judged at a time
 MAX_ULP = 1 << MAX_OUTPUT_WIDTH  # more says nothing about a code
@@ -80,7 +82,8 @@ class UnitSpec:
     ----------
     function : FunctionSpec
     input_format, output_format : Format
-        At most 24 bits in, 32 bits out: every input code is checked.
+        At most 32 bits each, and 31 of an unsigned input. Of at most 24 bits in, every code is checked; of
+        more, error bounds are proven.
     rounding : Rounding
     overflow : Overflow
     accuracy : Accuracy
@@ -98,7 +101,7 @@ class UnitSpec:
 
     def __post_init__(self) -> None:
         for name, number_format, limit in (
-            ("input", self.input_format, MAX_INPUT_WIDTH),
+            ("input", self.input_format, MAX_INPUT_WIDTH - (not self.input_format.signed)),
             ("output", self.output_format, MAX_OUTPUT_WIDTH),
         ):
             if number_format.width > limit:
@@ -106,18 +109,32 @@ class UnitSpec:
                     f"the {name} format must have at most {limit} bits, not {number_format.width!r} in "
                     f"{str(number_format)!r}; choose fewer integer or fraction bits"
                 )
+        if not self.listed and self.overflow is Overflow.WRAP:
+            raise ArgumentError(
+                f"overflow must be saturate where the input has more than {MAX_LISTED_WIDTH} bits, "
+                f"not {self.overflow.value!r} with {self.input_format}; choose fewer bits"
+            )
+
+    @property
+    def listed(self) -> bool:
+        """Whether all input codes are looked at one by one."""
+        return self.input_format.width <= MAX_LISTED_WIDTH
 
     @cached_property
-    def exact(self) -> reference.ExactValues:
+    def exact(self) -> ExactValues:
         """The exact function over all input codes."""
         return reference.exact_values(self.function, self.input_format, self.output_format, self.overflow)
+
+    def exact_at(self, codes: Codes) -> ExactValues:
+        """The exact function at some input codes, ascending, each once."""
+        return reference.exact_at(self.function, self.input_format, self.output_format, self.overflow, codes)
 
     @cached_property
     def allowed(self) -> tuple[Codes, Codes]:
         """Inclusive bounds of the output code that the accuracy permits, for all input codes."""
         return self.bounds(self.exact)
 
-    def bounds(self, exact: reference.ExactValues) -> tuple[Codes, Codes]:
+    def bounds(self, exact: ExactValues) -> tuple[Codes, Codes]:
         """Inclusive bounds of the output code that the accuracy permits, for given exact values."""
         if self.accuracy.kind == "correct":
             codes = exact.rounded(self.rounding)
@@ -183,7 +200,7 @@ class UnitSpec:
             result = y.bits(0, self.output_format.width, signed=self.output_format.signed)
         else:
             result = y.saturate(self.output_format.min_code, self.output_format.max_code)
-        return Datapath(x, result.named("result") if result is not y else y)
+        return Datapath(x, result.named("result"))
 
     def _violations(self, codes: Codes) -> int:
         count = 0

@@ -22,7 +22,7 @@ import numpy as np
 
 from hwact.architectures.arithmetic import square, times
 from hwact.architectures.folding import roundest, roundest_integer
-from hwact.architectures.problem import InfeasibleError, Parameters, UnitSpec
+from hwact.architectures.problem import MAX_LISTED_WIDTH, InfeasibleError, Parameters, UnitSpec
 from hwact.datapath import Datapath, Node
 from hwact.datapath.graph import as_node
 from hwact.formats import Codes, IntOrCodes, Rounding, round_fraction, round_shift
@@ -31,7 +31,7 @@ NAME = "quadratic"
 
 MAX_SHIFT = 48
 MAX_BOUNDED_SHIFT = 128
-MAX_LISTED_WIDTH = 20  # of an input whose codes are tried one by one
+MAX_TRIED_WIDTH = 20  # of an input whose codes are tried one by one
 _OFFSETS = (0, 1, -1)
 _REACH = 1 << 14
 _BLOCK = 1 << 16
@@ -65,21 +65,24 @@ class Formula:
         if self.a == 0 and self.b == 0:
             return as_node(self.c >> self.shift)
         total: Node = as_node(self.c)
-        s = _offset_code(x, self.origin, first, last).named("offset")
+        wide = x.width > MAX_LISTED_WIDTH  # a proof reads whole numbers, not their bits
+        s = _offset_code(x, self.origin, first, last, apart=not wide).named("offset")
         if self.b:
             total = times(s, self.b) + self.c if self.c else times(s, self.b)
         if self.a:
-            quadratic = times(square(s), self.a)
+            quadratic = times(s.square().named("square") if wide else square(s), self.a)
             total = quadratic if not self.b and not self.c else quadratic + total
         return (
             total.round_shift(self.shift, self.rounding) if self.rounding != "floor" else total >> self.shift
         )
 
 
-def _offset_code(x: Node, origin: int, first: int, last: int) -> Node:
-    """``x - origin`` in as few bits as the codes need; trailing zeros of the origin leave wiring."""
+def _offset_code(x: Node, origin: int, first: int, last: int, *, apart: bool) -> Node:
+    """``x - origin`` in as few bits as the codes need; ``apart``: an origin's trailing zeros leave wiring."""
     low, high = first - origin, last - origin
     width = max(high.bit_length(), (~low).bit_length() if low < 0 else 0) + (low < 0)
+    if not apart:
+        return (x - origin).bits(0, width, signed=low < 0)
     wires = min((origin & -origin).bit_length() - 1 if origin else width, width)
     if wires >= width:
         return x.bits(0, width, signed=low < 0)
@@ -117,7 +120,7 @@ def build(spec: UnitSpec, parameters: Parameters) -> Datapath:
             f"the quadratic architecture needs a function of polynomial pieces up to degree 2 with rational "
             f"coefficients, not {spec.function.name!r}; choose table or piecewise"
         )
-    wide = spec.input_format.width > MAX_LISTED_WIDTH
+    wide = spec.input_format.width > MAX_TRIED_WIDTH
     formulas = [(_bounded_formula if wide else _formula)(spec, piece) for piece in pieces]
     threshold = _bounded_threshold if wide else _threshold
     thresholds = [threshold(spec, pieces[i : i + 2], formulas[i : i + 2]) for i in range(len(pieces) - 1)]

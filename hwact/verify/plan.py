@@ -44,6 +44,8 @@ class Plan:
         `samples` is how many codes stand for all of them where the input is wider than 16 bits.
     thorough : bool
         Every pairing of gaps and stalls gets every code, whatever the width.
+    recorded, hostile : int64 array, optional
+        Codes to be sent as well: a user's, and among the samples those that are hostile to the unit.
     """
 
     number_format: Format
@@ -54,6 +56,7 @@ class Plan:
     samples: int
     thorough: bool
     recorded: Codes | None
+    hostile: Codes | None = None
     phases: list[Phase] = field(default_factory=list)
     _parts: list[Codes] = field(default_factory=list)
 
@@ -124,6 +127,7 @@ class Plan:
         powers = np.array([1 << bit for bit in range(self.number_format.width - 1)], dtype=np.int64)
         special = [low + near, high - near, middle + near, middle - near, powers, powers - 1]
         special += [-powers, 1 - powers] if low < 0 else []
+        special += [] if self.hostile is None else [self.hostile]
         drawn = self._random.integers(low, high, size=max(self.samples, 1), endpoint=True, dtype=np.int64)
         return np.unique(np.concatenate([*special, drawn]))
 

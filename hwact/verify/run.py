@@ -160,6 +160,7 @@ def _plan(unit: Unit, inputs: str | Path | None, thorough: bool, seed: int, samp
         samples=samples,
         thorough=thorough,
         recorded=None if inputs is None else _recorded(inputs, unit),
+        hostile=None if unit.spec.listed else unit.design.checked_codes,
     )
 
 
