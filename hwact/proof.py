@@ -71,7 +71,7 @@ def _error_bound(spec: UnitSpec, datapath: Datapath, limit: float) -> tuple[floa
 
     A block whose bound is not below the limit is split, some times; the first that stays above ends it.
     """
-    reading, largest, starts = Reading(datapath), 0.0, []
+    reading, largest, starts = _reading(spec, datapath), 0.0, []
     for piece, begin, count in _pieces(spec):
         stack = [(begin, count, _RETRIES)]
         while stack:
@@ -92,6 +92,11 @@ def _error_bound(spec: UnitSpec, datapath: Datapath, limit: float) -> tuple[floa
             if largest >= limit:
                 return largest, starts
     return largest, starts
+
+
+def _reading(spec: UnitSpec, datapath: Datapath) -> Reading:
+    """Saturation brings no value further from the exact one, which saturates as well: it is left out."""
+    return Reading(datapath, (spec.output_format.min_code, spec.output_format.max_code))
 
 
 def _pieces(spec: UnitSpec) -> Iterator[tuple[Piece, int, int]]:
@@ -146,11 +151,11 @@ def _difference(spec: UnitSpec, piece: Piece, first: int, y: Enclosure) -> tuple
     values = np.zeros(u.size)
     for middle in reversed(middles):
         values = values * u + middle
-    size = sum(map(abs, middles))
     bend = sum(i * (i - 1) * abs(middle) for i, middle in enumerate(middles))
-    slack += bend / (8 * _GRID * _GRID) + (2 * len(middles) + 4) * _ROUNDOFF * size
     low, high = (float(Fraction(end, 1 << y.scale)) for end in (y.low, y.high))
-    slack = (slack + _ROUNDOFF * (abs(low) + abs(high))) * _ABOVE
+    size = sum(map(abs, middles)) + abs(low) + abs(high)
+    slack += bend / (8 * _GRID * _GRID) + (2 * len(middles) + 16) * _ROUNDOFF * size
+    slack *= _ABOVE
     return float(values.min()) + low - slack, float(values.max()) + high + slack
 
 
@@ -166,7 +171,7 @@ def _ball(x: Fraction | int) -> Any:
 
 def _correctly_rounded(spec: UnitSpec, datapath: Datapath) -> bool:
     """Whether every code is proven to be a polynomial's value rounded in the unit's mode, then saturated."""
-    reading = Reading(datapath)
+    reading = _reading(spec, datapath)
     for piece, first, size in _pieces(spec):
         coefficients = as_polynomial(piece.expression)
         assert coefficients is not None

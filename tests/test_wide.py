@@ -174,6 +174,14 @@ def enclosed(datapath: Datapath, first: int, size: int) -> Enclosure | int:
         return int(split.args[0])
 
 
+def test_only_the_last_saturation_is_left_out() -> None:
+    x = Input.of(Format.parse("SQ4.3"))
+    datapath = Datapath(x, (x * 4).saturate(-100, 90))
+    assert Reading(datapath).over(40, 8).range() == (90, 90)
+    assert Reading(datapath, (-100, 91)).over(40, 8).range() == (90, 90)
+    assert Reading(datapath, (-100, 90)).over(40, 8).range() == (160, 188)
+
+
 def test_a_false_range_is_seen() -> None:
     x = Input.of(Format.parse("SQ4.3"))
     datapath = Datapath(x, (x * x).known(0, 4000))

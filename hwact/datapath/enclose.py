@@ -102,13 +102,22 @@ class Enclosure:
 
 
 class Reading:
-    """Reads one datapath, block by block."""
+    """Reads one datapath, block by block.
 
-    def __init__(self, datapath: g.Datapath) -> None:
-        self.datapath = datapath
+    Parameters
+    ----------
+    datapath : Datapath
+    limits : pair of int, optional
+        Those of a saturation that is left out where it comes last.
+    """
+
+    def __init__(self, datapath: g.Datapath, limits: tuple[int, int] | None = None) -> None:
+        self.x, y = datapath.x, datapath.y
+        last = isinstance(y, g.Saturate) and (y.minimum, y.maximum) == limits
+        self.y = y.a if isinstance(y, g.Saturate) and last else y
 
     def over(self, first: int, size: int) -> Enclosure:
-        """The output over the codes ``first ... first + size - 1``, before a saturation that comes last.
+        """The output over the codes ``first ... first + size - 1``.
 
         Raises
         ------
@@ -120,8 +129,7 @@ class Reading:
         x = Enclosure((2 * first + size - 1, 1), 0, 0, 1, size)
         if size == 1:
             x = Enclosure((first,), 0, 0, 0, 1)
-        y = self.datapath.y
-        return _Block(self.datapath.x, x).read(y.a if isinstance(y, g.Saturate) else y)
+        return _Block(self.x, x).read(self.y)
 
 
 class _Block:
