@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -288,6 +289,25 @@ int main(void) {{ int c; while (scanf("%d", &c) == 1) printf("%d\\n", {unit.name
 def test_refusals(arguments: dict[str, Any], words: str) -> None:
     with pytest.raises(ArgumentError, match=words):
         hwact.build(**arguments)
+
+
+@pytest.mark.slow
+def test_the_page_is_true() -> None:
+    """The table of docs/wide.md."""
+    page = (Path(__file__).parents[1] / "docs" / "wide.md").read_text(encoding="utf-8")
+    rows = re.findall(
+        r"^\| `(\w+)` \| (\d+) \| `(\w+)` \| (.*)\| ([\d.]+) \| `(\w+)` \| (\d+) \|$", page, re.M
+    )
+    assert len(rows) == 6
+    for name, width, architecture, shape, error, kind, codes in rows:
+        unit = hwact.build(name, width=int(width))
+        assert (unit.design.architecture, unit.accuracy.proof) == (architecture, kind)
+        assert (f"{unit.accuracy.max_error_ulp:.4f}", str(unit.accuracy.codes_checked)) == (error, codes)
+        if shape:
+            parameters = unit.design.parameters
+            folded = parameters["folding"] == "magnitude"
+            segments = 1 << (int(width) - folded - int(parameters["segment_bits"]))
+            assert shape == f"degree {parameters['degree']}, {segments} segments "
 
 
 @pytest.mark.slow
