@@ -11,11 +11,11 @@ from functools import cached_property
 import numpy as np
 
 from hwact import accuracy, architectures
-from hwact.architectures.problem import MAX_LISTED_WIDTH, InfeasibleError, Parameters, UnitSpec
+from hwact.architectures.problem import InfeasibleError, Parameters, UnitSpec
 from hwact.datapath import Datapath
 from hwact.datapath.cost import area
 from hwact.datapath.evaluate import evaluate
-from hwact.errors import ArgumentError, UnreachableError
+from hwact.errors import UnreachableError
 from hwact.formats import Codes
 from hwact.proof import Proof, prove
 
@@ -62,18 +62,7 @@ class Design:
 
     @cached_property
     def codes(self) -> Codes:
-        """The output codes over all input codes, from the most negative; by the golden model.
-
-        Raises
-        ------
-        ArgumentError
-            The input has more than 24 bits.
-        """
-        if not self.spec.listed:
-            raise ArgumentError(
-                f"the input format must have at most {MAX_LISTED_WIDTH} bits where all codes are listed, "
-                f"not {self.spec.input_format.width!r}; choose fewer, or evaluate some codes"
-            )
+        """The output codes over all input codes, at most 24 bits, from the most negative; by the golden model."""
         return evaluate(self.datapath, self.spec.input_format.codes())
 
     @cached_property

@@ -6,8 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from hwact.architectures.problem import MAX_LISTED_WIDTH
-from hwact.formats import Format
+from hwact.formats import MAX_LISTED_WIDTH, Format
 from hwact.golden import Golden
 from hwact.interfaces import INTERFACES
 

@@ -17,13 +17,12 @@ from hwact.datapath.evaluate import evaluate
 from hwact.datapath.graph import Input
 from hwact.errors import ArgumentError, UnreachableError
 from hwact.exact import ExactValues
-from hwact.formats import Codes, Format, Overflow, Rounding
+from hwact.formats import MAX_LISTED_WIDTH, Codes, Format, Overflow, Rounding
 from hwact.functions.spec import FunctionSpec, exact_number
 
 Parameters = Mapping[str, int | str]
 
 MAX_INPUT_WIDTH = 32
-MAX_LISTED_WIDTH = 24  # of an input whose codes are looked at one by one
 MAX_OUTPUT_WIDTH = 32
 BLOCK = 1 << 20  # codes that are judged at a time
 MAX_ULP = 1 << MAX_OUTPUT_WIDTH  # more says nothing about a code

@@ -22,10 +22,10 @@ import numpy as np
 
 from hwact.architectures.arithmetic import square, times
 from hwact.architectures.folding import roundest, roundest_integer
-from hwact.architectures.problem import MAX_LISTED_WIDTH, InfeasibleError, Parameters, UnitSpec
+from hwact.architectures.problem import InfeasibleError, Parameters, UnitSpec
 from hwact.datapath import Datapath, Node
 from hwact.datapath.graph import as_node
-from hwact.formats import Codes, IntOrCodes, Rounding, round_fraction, round_shift
+from hwact.formats import MAX_LISTED_WIDTH, Codes, IntOrCodes, Rounding, round_fraction, round_shift
 
 NAME = "quadratic"
 
