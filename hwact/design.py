@@ -62,7 +62,7 @@ class Design:
 
     @cached_property
     def codes(self) -> Codes:
-        """The output codes over all input codes, at most 24 bits, from the most negative; by the golden model."""
+        """The output codes over all input codes, from the most negative; by the golden model."""
         return evaluate(self.datapath, self.spec.input_format.codes())
 
     @cached_property
