@@ -11,7 +11,7 @@ from functools import cached_property
 import numpy as np
 
 from hwact import accuracy, architectures
-from hwact.architectures.problem import InfeasibleError, Parameters, UnitSpec
+from hwact.architectures.problem import MAX_FITTED_WIDTH, InfeasibleError, Parameters, UnitSpec
 from hwact.datapath import Datapath
 from hwact.datapath.cost import area
 from hwact.datapath.evaluate import evaluate
@@ -20,7 +20,6 @@ from hwact.formats import Codes
 from hwact.proof import Proof, prove
 
 CHECKED_CODES = 1 << 12  # beside hostile ones, where the input has more than 24 bits
-WIDE = 20  # beyond, few architectures can be
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,9 +120,10 @@ def choose(spec: UnitSpec, architecture: str = "auto") -> Design:
     """
     names = list(architectures.catalogue()) if architecture == "auto" else [architecture]
     found = designs(spec, names)
-    if spec.listed:
+    wide = spec.input_format.width > MAX_FITTED_WIDTH
+    if not wide:
         best = min(found, key=lambda design: design.estimated_area, default=None)
-    else:  # a proof takes seconds, and the architectures begin with the cheapest
+    else:  # judging one takes seconds, and the architectures begin with the cheapest
         best = next(found, None)
     if best is None:
         raise UnreachableError(
@@ -131,7 +131,7 @@ def choose(spec: UnitSpec, architecture: str = "auto") -> Design:
             f"{spec.input_format} to {spec.output_format}, not {str(spec.accuracy)!r}; "
             "ask for faithful or a larger max_ulp, or choose the architecture auto"
             + ", or an input of fewer bits"
-            * (spec.input_format.width > WIDE)
+            * wide
         )
     return best
 

@@ -45,7 +45,7 @@ QUADRATIC = [pair for pair in PAIRS if pair not in CURVED]
 def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
     """Narrow inputs take the ways of wide ones."""
     monkeypatch.setattr(horner, "MIN_INPUT_WIDTH", 7)
-    monkeypatch.setattr(quadratic, "MAX_TRIED_WIDTH", 6)
+    monkeypatch.setattr(quadratic, "MAX_FITTED_WIDTH", 6)
 
 
 def spec_of(name: str, width: int, **arguments: Any) -> UnitSpec:

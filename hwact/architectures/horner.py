@@ -29,7 +29,7 @@ from numpy.polynomial import chebyshev
 
 from hwact import reference
 from hwact.architectures.folding import Folding, foldings
-from hwact.architectures.problem import InfeasibleError, Parameters, UnitSpec
+from hwact.architectures.problem import MAX_FITTED_WIDTH, InfeasibleError, Parameters, UnitSpec
 from hwact.datapath import Datapath, Node
 from hwact.datapath.cost import area
 from hwact.formats import Codes, Overflow
@@ -126,7 +126,10 @@ class _Rounded(Folding):
 
 
 def candidates(spec: UnitSpec) -> Iterator[Parameters]:
-    """The cheapest of the shapes that look as if they met the accuracy."""
+    """The shapes that look as if they met the accuracy, the cheapest first.
+
+    It alone where other architectures have more to offer.
+    """
     limit = _limit(spec)
     if spec.input_format.width < MIN_INPUT_WIDTH or limit is None or spec.quadratic:
         return
@@ -139,7 +142,8 @@ def candidates(spec: UnitSpec) -> Iterator[Parameters]:
     ]
     ranked = sorted(shapes, key=lambda shape: float(area(_datapath(spec, shape), spec.target)))
     confirmed = (shape for shape in ranked if _plausible(spec, shape, _MANY_PLACES))
-    yield from (vars(shape) for shape in itertools.islice(confirmed, 1 if spec.listed else None))
+    first = 1 if spec.input_format.width <= MAX_FITTED_WIDTH else None
+    yield from (vars(shape) for shape in itertools.islice(confirmed, first))
 
 
 def _limit(spec: UnitSpec) -> Fraction | None:

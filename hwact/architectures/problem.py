@@ -23,6 +23,7 @@ from hwact.functions.spec import FunctionSpec, exact_number
 Parameters = Mapping[str, int | str]
 
 MAX_INPUT_WIDTH = 32
+MAX_FITTED_WIDTH = 20  # of an input whose codes are fitted one by one
 MAX_OUTPUT_WIDTH = 32
 BLOCK = 1 << 20  # codes that are judged at a time
 MAX_ULP = 1 << MAX_OUTPUT_WIDTH  # more says nothing about a code

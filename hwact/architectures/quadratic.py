@@ -22,7 +22,7 @@ import numpy as np
 
 from hwact.architectures.arithmetic import square, times
 from hwact.architectures.folding import roundest, roundest_integer
-from hwact.architectures.problem import InfeasibleError, Parameters, UnitSpec
+from hwact.architectures.problem import MAX_FITTED_WIDTH, InfeasibleError, Parameters, UnitSpec
 from hwact.datapath import Datapath, Node
 from hwact.datapath.graph import as_node
 from hwact.formats import MAX_LISTED_WIDTH, Codes, IntOrCodes, Rounding, round_fraction, round_shift
@@ -31,7 +31,6 @@ NAME = "quadratic"
 
 MAX_SHIFT = 48
 MAX_BOUNDED_SHIFT = 128
-MAX_TRIED_WIDTH = 20  # of an input whose codes are tried one by one
 _OFFSETS = (0, 1, -1)
 _REACH = 1 << 14
 _BLOCK = 1 << 16
@@ -120,7 +119,7 @@ def build(spec: UnitSpec, parameters: Parameters) -> Datapath:
             f"the quadratic architecture needs a function of polynomial pieces up to degree 2 with rational "
             f"coefficients, not {spec.function.name!r}; choose table or piecewise"
         )
-    wide = spec.input_format.width > MAX_TRIED_WIDTH
+    wide = spec.input_format.width > MAX_FITTED_WIDTH
     formulas = [(_bounded_formula if wide else _formula)(spec, piece) for piece in pieces]
     threshold = _bounded_threshold if wide else _threshold
     thresholds = [threshold(spec, pieces[i : i + 2], formulas[i : i + 2]) for i in range(len(pieces) - 1)]
