@@ -43,7 +43,7 @@ def specification_options(wrapped: Command) -> Command:
     """What a unit computes; the functions' parameters come from the catalogue."""
     return decorated(
         wrapped,
-        click.option("--width", type=int, help="Bits; stands for SQ4.(width-4) in and out."),
+        click.option("--width", type=int, help="Bits, at most 32; stands for SQ4.(width-4) in and out."),
         click.option("--input-format", metavar="FORMAT", help="Such as SQ4.12, UQ0.8 or int8:0.05:-3."),
         click.option("--output-format", metavar="FORMAT", help="The input format unless given."),
         click.option(

@@ -16,22 +16,24 @@ import numpy as np
 import numpy.typing as npt
 
 from hwact import bundle, functions, naming
-from hwact.accuracy import AccuracyReport
+from hwact.accuracy import AccuracyReport, spread_codes
 from hwact.architectures.constraints import parse
 from hwact.architectures.problem import Accuracy, Parameters, UnitSpec
 from hwact.datapath import cost
+from hwact.datapath.evaluate import evaluate
 from hwact.datapath.schedule import Schedule, schedule
 from hwact.datapath.verilog import convert
 from hwact.design import Design, choose
 from hwact.errors import ArgumentError, BundleError
 from hwact.formats import Format, Overflow, Rounding, member
 from hwact.functions.spec import FunctionSpec
-from hwact.golden import Golden
+from hwact.golden import TABLE_BITS, Golden
 from hwact.interfaces import INTERFACES, UnitComponent, port_records
 
 Array = npt.NDArray[Any]
 MAX_LANES = 64
 CORRECT_UP_TO = 10
+DIGESTED_CODES = 1 << 16  # of an input of more than 24 bits
 _BLOCK = 1 << 14
 
 
@@ -110,6 +112,9 @@ class Unit:
         flat = array.reshape(-1)
         fits = np.can_cast(self.output_format.dtype, array.dtype) and array.dtype.kind in "iu"
         result = np.empty(flat.size, dtype=array.dtype if fits else self.output_format.dtype)
+        if not self.spec.listed:
+            result[:] = evaluate(self.design.datapath, flat.astype(np.int64))
+            return result.reshape(array.shape)
         table, mask = self._table.astype(result.dtype), self._table.size - 1
         for start in range(0, flat.size, _BLOCK):
             block = slice(start, start + _BLOCK)
@@ -186,9 +191,19 @@ class Unit:
 
     @cached_property
     def golden_sha256(self) -> str:
-        """Digest of the output codes over all input codes, little-endian in the smallest type."""
+        """Digest of the output codes over all input codes, little-endian in the smallest type.
+
+        Where the input has more than 24 bits: over 65 536 of them, :func:`hwact.accuracy.spread_codes`.
+        """
         dtype = self.output_format.dtype.newbyteorder("<")
-        return hashlib.sha256(self.design.codes.astype(dtype).tobytes()).hexdigest()
+        codes = self.design.codes if self.spec.listed else self.evaluate(self.digested_codes)
+        return hashlib.sha256(codes.astype(dtype).tobytes()).hexdigest()
+
+    @property
+    def digested_codes(self) -> Array:
+        """The input codes that the digest is over, in its order."""
+        given = self.input_format
+        return given.codes() if self.spec.listed else spread_codes(given, DIGESTED_CODES)
 
     def write(self, out: str | Path) -> Path:
         """Write the bundle into ``<out>/<name>``; returns that folder."""
@@ -198,7 +213,7 @@ class Unit:
             self.input_format,
             self.output_format,
             self.design.datapath,
-            self._table,
+            self._table if self.input_format.width <= TABLE_BITS else np.empty(0, np.int64),
             bundle.origin(manifest),
         )
         return bundle.write(Path(out), self.name, bundle.files(manifest, self.verilog, golden))

@@ -89,7 +89,7 @@ def test_a_unit_is_named_after_what_it_is(function: str, options: dict[str, Any]
         ({"width": 0}, r"width must be an integer from 2 to 64, not 0; it stands for"),
         ({"width": 1}, r"width must be .*, not 1; "),
         ({"width": 200}, r"width must be .*, not 200; "),
-        ({"width": 25}, r"input format must have at most 24 bits, not 25 in 'SQ4\.21'; choose fewer"),
+        ({"width": 33}, r"input format must have at most 32 bits, not 33 in 'SQ4\.29'; choose fewer"),
         ({"output_format": "SQ4.29"}, r"output format must have at most 32 bits, not 33 in 'SQ4\.29'; "),
         ({"width": 3.5}, r"width must be .*, not 3\.5; "),
         ({"width": True}, r"width must be .*, not True; "),

@@ -37,7 +37,7 @@ GENERATE: list[tuple[str, str]] = [
     ("gelu --width 1", _WIDTH.format(1)),
     ("gelu --width -3", _WIDTH.format(-3)),
     ("gelu --width 200", _WIDTH.format(200)),
-    ("gelu --width 30", r"the input format must have at most 24 bits, not 30 in 'SQ4\.26'; choose .*"),
+    ("gelu --width 40", r"the input format must have at most 32 bits, not 40 in 'SQ4\.36'; choose .*"),
     ("gelu --width six", "Invalid value for '--width': 'six' is not a valid integer."),
     ("gelu --input-format Q4.12", _FORMAT.format("'Q4.12'")),
     ("gelu --input-format SQ4.99999", _FORMAT.format(r"'SQ4\.99999'")),

@@ -314,7 +314,7 @@ def test_the_report_has_the_manifests_keys(gelu: hwact.Unit) -> None:
     assert isinstance(gelu.accuracy, AccuracyReport)
     assert list(gelu.accuracy.as_dict()) == [
         "class", "max_error_ulp", "mean_error_ulp", "mean_squared_error", "correctly_rounded_fraction",
-        "codes_checked", "worst_code", "monotonic",
+        "codes_checked", "worst_code", "monotonic", "proof",
     ]  # fmt: skip
 
 

@@ -319,6 +319,15 @@ def roundest(low: Codes, high: Codes) -> Codes:
     return result
 
 
+def roundest_integer(low: int, high: int) -> int:
+    """Of the interval ``low..high`` the integer with the most trailing zeros, however large."""
+    result = low
+    for shift in range(1, max(abs(low), abs(high)).bit_length() + 2):
+        multiple = -(-low >> shift) << shift
+        result = multiple if multiple <= high else result
+    return result
+
+
 def foldings(spec: UnitSpec, guard_bits: int) -> Iterator[Folding]:
     """The foldings that fit a function and its formats."""
     for kind in KINDS:

@@ -21,8 +21,8 @@ from hwact.architectures.problem import InfeasibleError, Parameters, UnitSpec
 from hwact.datapath import Datapath, Node
 from hwact.datapath.evaluate import evaluate
 from hwact.datapath.graph import Input, applied
+from hwact.exact import ExactValues
 from hwact.formats import Codes
-from hwact.reference import ExactValues
 
 NAME = "mirrored"
 

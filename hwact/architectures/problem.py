@@ -20,13 +20,16 @@ from hwact.datapath.cost import TARGETS, Target
 from hwact.datapath.evaluate import evaluate
 from hwact.datapath.graph import Input
 from hwact.errors import ArgumentError, UnreachableError
-from hwact.formats import Codes, Format, Overflow, Rounding
+from hwact.exact import ExactValues
+from hwact.formats import MAX_LISTED_WIDTH, Codes, Format, Overflow, Rounding
 from hwact.functions.spec import FunctionSpec, exact_number
 
 Parameters = Mapping[str, int | str]
 
-MAX_INPUT_WIDTH = 24
+MAX_INPUT_WIDTH = 32
+MAX_FITTED_WIDTH = 20  # of an input whose codes are fitted one by one
 MAX_OUTPUT_WIDTH = 32
+BLOCK = 1 << 20  # codes that are judged at a time
 MAX_ULP = 1 << MAX_OUTPUT_WIDTH  # more says nothing about a code
 FITTED_ACCURACY = "fitted_accuracy"
 _LIMITS = {"max_ulp": MAX_ULP, "mse": 10**30}
@@ -123,7 +126,8 @@ class UnitSpec:
     ----------
     function : FunctionSpec
     input_format, output_format : Format
-        At most 24 bits in, 32 bits out: every input code is checked.
+        At most 32 bits each, and 31 of an unsigned input. Of at most 24 bits in, every code is checked; of
+        more, error bounds are proven.
     rounding : Rounding
     overflow : Overflow
     accuracy : Accuracy
@@ -144,7 +148,7 @@ class UnitSpec:
 
     def __post_init__(self) -> None:
         for name, number_format, limit in (
-            ("input", self.input_format, MAX_INPUT_WIDTH),
+            ("input", self.input_format, MAX_INPUT_WIDTH - (not self.input_format.signed)),
             ("output", self.output_format, MAX_OUTPUT_WIDTH),
         ):
             if number_format.width > limit:
@@ -152,45 +156,70 @@ class UnitSpec:
                     f"the {name} format must have at most {limit} bits, not {number_format.width!r} in "
                     f"{str(number_format)!r}; choose fewer integer or fraction bits"
                 )
-        constraints.check(self)
+        if self.listed:
+            constraints.check(self)
+            return
+        if self.overflow is Overflow.WRAP:
+            raise ArgumentError(
+                f"overflow must be saturate where the input has more than {MAX_LISTED_WIDTH} bits, "
+                f"not {self.overflow.value!r} with {self.input_format}; choose fewer bits"
+            )
+        asked = [*self.constraints, *(["mse"] if self.accuracy.kind == "mse" else [])]
+        if asked:
+            raise ArgumentError(
+                f"{asked[0]} must be asked of an input of at most {MAX_LISTED_WIDTH} bits, "
+                f"not of {self.input_format}; leave it out or choose fewer bits"
+            )
 
     def at(self, accuracy: Accuracy) -> UnitSpec:
         """The same with another accuracy."""
         return dataclasses.replace(self, accuracy=accuracy)
 
+    @property
+    def listed(self) -> bool:
+        """Whether all input codes are looked at one by one."""
+        return self.input_format.width <= MAX_LISTED_WIDTH
+
     @cached_property
-    def exact(self) -> reference.ExactValues:
+    def exact(self) -> ExactValues:
         """The exact function over all input codes."""
         return reference.exact_values(self.function, self.input_format, self.output_format, self.overflow)
+
+    def exact_at(self, codes: Codes) -> ExactValues:
+        """The exact function at some input codes, ascending, each once."""
+        return reference.exact_at(self.function, self.input_format, self.output_format, self.overflow, codes)
 
     @cached_property
     def allowed(self) -> tuple[Codes, Codes]:
         """Inclusive bounds of the output code that the specification permits, for all input codes."""
-        bounds = self._accurate()
+        bounds = self.bounds(self.exact)
         return constraints.tightened(self, *bounds) if self.constraints else bounds
 
-    def _accurate(self) -> tuple[Codes, Codes]:
+    def bounds(self, exact: ExactValues) -> tuple[Codes, Codes]:
+        """Inclusive bounds of the output code that the accuracy permits, for given exact values."""
         if self.accuracy.kind == "correct":
-            codes = self.exact.rounded(self.rounding)
+            codes = exact.rounded(self.rounding)
             return codes, codes
         if self.accuracy.bound is None:
-            return self.exact.allowed()
+            return exact.allowed()
         if self.accuracy.kind == "mse":
-            return self.exact.within(Fraction(MAX_ULP))
-        return self.exact.within(self.accuracy.bound)
+            return exact.within(Fraction(MAX_ULP))
+        return exact.within(self.accuracy.bound)
 
     def mean_squared_error(self, codes: Codes) -> Fraction:
-        """Upper bound of the mean squared error over all input codes, in squared units of the value.
+        """Upper bound of the mean squared error over all input codes, in squared units of the value."""
+        total = Fraction(0)
+        for start in range(0, codes.size, BLOCK):
+            exact = self.exact.part(start, start + BLOCK)
+            total += self.squared_errors(exact, codes[start : start + BLOCK])
+        return total / codes.size
 
-        The squares of the errors' upper bounds are added up without rounding.
-        """
-        scale = 1 << self.exact.guard_bits
-        bounds = self.exact.error_bounds(codes) * scale
+    def squared_errors(self, exact: ExactValues, codes: Codes) -> Fraction:
+        """The sum of the squares of the errors' upper bounds, added up without rounding."""
+        scale = 1 << exact.guard_bits
+        bounds = exact.error_bounds(codes) * scale
         above = np.where(bounds < _EXACT_FLOATS, bounds, np.nextafter(bounds, np.inf))
-        return (
-            Fraction(_sum_of_squares(above.astype(np.int64)), codes.size)
-            * (self.output_format.ulp / scale) ** 2
-        )
+        return _sum_of_squares(above.astype(np.int64)) * (self.output_format.ulp / scale) ** 2
 
     @property
     def ladder(self) -> tuple[Accuracy, ...]:
@@ -216,7 +245,7 @@ class UnitSpec:
 
     def permits(self, codes: Codes) -> bool:
         """Whether output codes over all input codes meet the accuracy and the constraints."""
-        return not self._violations(codes)
+        return self._violations(codes) == 0
 
     def unclamped(self) -> tuple[Codes, Codes]:
         """Like ``allowed``, but open beyond the ends of the format where a saturation follows."""
@@ -226,6 +255,12 @@ class UnitSpec:
         beyond = np.int64(1) << (self.output_format.width + 2)
         low = np.where(low == self.output_format.min_code, -beyond, low)
         return low, np.where(high == self.output_format.max_code, beyond, high)
+
+    @property
+    def quadratic(self) -> bool:
+        """Whether the function consists of polynomials of degree 2 at most: few comparators, no tables."""
+        pieces = self.function.piecewise_polynomial()
+        return pieces is not None and all(len(piece.coefficients) <= 3 for piece in pieces)
 
     def input(self) -> Input:
         """The datapath's input node."""
@@ -240,11 +275,6 @@ class UnitSpec:
             Some output code is not what the accuracy and the constraints permit.
         """
         raw = evaluate(Datapath(x, y), self.input_format.codes())
-        low, high = self.output_format.min_code, self.output_format.max_code
-        if self.overflow is Overflow.WRAP:
-            result = y.bits(0, self.output_format.width, signed=self.output_format.signed)
-        else:
-            result = y.known(int(raw.min()), int(raw.max())).saturate(low, high)
         codes = self.output_format.fit(raw, self.overflow)
         wrong = self._violations(codes)
         if wrong:
@@ -253,14 +283,28 @@ class UnitSpec:
                 f"wrong on {wrong!r} of them; "
                 "choose other parameters"
             )
-        return Datapath(x, result.named("result") if result is not y else y)
+        return self.fitted(x, y.known(int(raw.min()), int(raw.max())))
+
+    def fitted(self, x: Input, y: Node) -> Datapath:
+        """Bring the result into the output format; what it is worth remains to be proven."""
+        if self.overflow is Overflow.WRAP:
+            result = y.bits(0, self.output_format.width, signed=self.output_format.signed)
+        else:
+            result = y.saturate(self.output_format.min_code, self.output_format.max_code)
+        return Datapath(x, result.named("result"))
 
     def _violations(self, codes: Codes) -> int:
-        """How many codes are outside what is permitted; all of them where their mean is."""
-        low, high = self.allowed
         if self.accuracy.kind == "mse" and self.mean_squared_error(codes) > (self.accuracy.bound or 0):
             return codes.size
-        return int(((codes < low) | (high < codes)).sum()) + constraints.violations(self, codes)
+        if self.constraints:
+            low, high = self.allowed
+            return int(((codes < low) | (high < codes)).sum()) + constraints.violations(self, codes)
+        count = 0
+        for start in range(0, codes.size, BLOCK):
+            block = codes[start : start + BLOCK]
+            low, high = self.bounds(self.exact.part(start, start + BLOCK))
+            count += int(((block < low) | (high < block)).sum())
+        return count
 
 
 def _sum_of_squares(numbers: Codes) -> int:

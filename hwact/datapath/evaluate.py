@@ -13,7 +13,7 @@ from hwact.datapath import graph as g
 from hwact.errors import ArgumentError, CheckError
 from hwact.formats import Codes, round_shift
 
-BLOCK = 1 << 12  # so that the values of a node stay in the processor's cache
+BLOCK = 1 << 12  # few enough for the caches: with 2**16 codes it takes five times as long
 _INT64 = range(-(2**62), 2**62)  # one bit to spare for the constant that rounding adds
 
 Integers = npt.NDArray[Any]

@@ -46,7 +46,15 @@ _ACTIVATION_KEYS = (
         "output_format",
         "rounding",
     ),
-    *("overflow", "requested_accuracy", "target", "architecture", "architecture_parameters", "interface"),
+    *(
+        "overflow",
+        "requested_accuracy",
+        "constraints",
+        "target",
+        "architecture",
+        "architecture_parameters",
+        "interface",
+    ),
     *("lanes", "latency", "golden_sha256"),
 )
 

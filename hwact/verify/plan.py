@@ -44,8 +44,8 @@ class Plan:
         `samples` is how many codes stand for all of them where the input is wider than 16 bits.
     thorough : bool
         Every pairing of gaps and stalls gets every code, whatever the width.
-    steps : int64 array, optional
-        Where not every code is sent, codes that must be among those that are.
+    recorded, judged : int64 array, optional
+        Codes to be sent as well: a user's, and among the samples those at which the unit is judged.
     """
 
     number_format: Format
@@ -56,7 +56,7 @@ class Plan:
     samples: int
     thorough: bool
     recorded: Codes | None
-    steps: Codes | None = None
+    judged: Codes | None = None
     phases: list[Phase] = field(default_factory=list)
     _parts: list[Codes] = field(default_factory=list)
 
@@ -116,8 +116,8 @@ class Plan:
 
     def _sampled(self, count: int) -> str:
         bits = self.number_format.width
-        steps = "" if self.steps is None else f"the {len(self.steps)} on both sides of every step, "
-        which = f"{steps}seeded random, and the codes around the edges and zero"
+        judged = "" if self.judged is None else f"the {len(self.judged)} at which the unit is judged, "
+        which = f"{judged}seeded random, and the codes around the edges and zero"
         return f"NOT all codes: {count} of 2**{bits} ({which})"
 
     def _codes(self) -> Codes:
@@ -129,8 +129,8 @@ class Plan:
         powers = np.array([1 << bit for bit in range(self.number_format.width - 1)], dtype=np.int64)
         special = [low + near, high - near, middle + near, middle - near, powers, powers - 1]
         special += [-powers, 1 - powers] if low < 0 else []
+        special += [] if self.judged is None else [self.judged]
         drawn = self._random.integers(low, high, size=max(self.samples, 1), endpoint=True, dtype=np.int64)
-        special += [] if self.steps is None else [self.steps]
         return np.unique(np.concatenate([*special, drawn]))
 
     def _add_stream(self) -> None:

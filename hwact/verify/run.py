@@ -165,8 +165,15 @@ def _plan(unit: AnyUnit, inputs: str | Path | None, thorough: bool, seed: int, s
         samples=samples,
         thorough=thorough,
         recorded=None if inputs is None else _recorded(inputs, unit),
-        steps=unit.steps() if isinstance(unit, RequantisingUnit) else None,
+        judged=_judged(unit),
     )
+
+
+def _judged(unit: AnyUnit) -> Codes | None:
+    """The input codes that stand for all of them in the unit's accuracy."""
+    if isinstance(unit, RequantisingUnit):
+        return unit.steps()
+    return None if unit.spec.listed else unit.design.checked_codes
 
 
 def _source(bundle: Bundle, unit: AnyUnit, verilog: str | Path | None, waves: bool) -> Source:
