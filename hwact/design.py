@@ -5,15 +5,28 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import cached_property
 
+import numpy as np
+
 from hwact import accuracy, architectures
-from hwact.architectures.problem import InfeasibleError, Parameters, UnitSpec
+from hwact.architectures.problem import (
+    FITTED_ACCURACY,
+    MAX_FITTED_WIDTH,
+    Accuracy,
+    InfeasibleError,
+    Parameters,
+    UnitSpec,
+)
 from hwact.datapath import Datapath
 from hwact.datapath.cost import area
 from hwact.datapath.evaluate import evaluate
 from hwact.errors import UnreachableError
 from hwact.formats import Codes
+from hwact.proof import Proof, prove
+
+CHECKED_CODES = 1 << 12  # beside hostile ones, where the input has more than 24 bits
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,7 +38,8 @@ class Design:
     spec : UnitSpec
     architecture : str
     parameters : mapping
-        With these the architecture builds the same datapath again.
+        With these the architecture builds the same datapath again; ``fitted_accuracy`` among them is
+        the tighter accuracy for which it does, where that is not the specification's.
     datapath : Datapath
     """
 
@@ -43,9 +57,14 @@ class Design:
         InfeasibleError
             It does not meet the specification.
         """
-        datapath = architectures.get(architecture).build(spec, parameters)
+        own = dict(parameters)
+        fitted = own.pop(FITTED_ACCURACY, None)
+        asked = spec if fitted is None else spec.at(Accuracy.parse(str(fitted)))
+        datapath = architectures.get(architecture).build(asked, own)
         design = cls(spec, architecture, parameters, datapath)
-        if not spec.permits(design.codes):
+        if not spec.listed:
+            design._check_proof()
+        elif not spec.permits(design.codes):
             raise InfeasibleError(
                 f"the design must be {spec.accuracy}, not {design.accuracy.max_error_ulp!r} ulp off"
             )
@@ -59,7 +78,37 @@ class Design:
     @cached_property
     def accuracy(self) -> accuracy.AccuracyReport:
         """The error over all input codes."""
-        return accuracy.report(self.spec, self.codes)
+        if self.spec.listed:
+            return accuracy.report(self.spec, self.codes)
+        inputs = self.checked_codes
+        return accuracy.proven_report(self.spec, self.proof, inputs, evaluate(self.datapath, inputs))
+
+    @cached_property
+    def proof(self) -> Proof:
+        """What is known of all codes without a look at each."""
+        return prove(self.spec, self.datapath)
+
+    @cached_property
+    def checked_codes(self) -> Codes:
+        """The codes that are compared with the exact function where all are too many; ascending."""
+        given = self.spec.input_format
+        spread = accuracy.spread_codes(given, CHECKED_CODES)
+        return np.union1d(accuracy.hostile_codes(given, self.proof.starts), spread)
+
+    def _check_proof(self) -> None:
+        """Refuse a design that is not proven to meet the specification."""
+        wanted, proof = self.spec.accuracy, self.proof
+        if wanted.kind == "correct":
+            met = proof.correct
+        elif wanted.bound is None:
+            met = proof.max_error_ulp < 1
+        else:
+            met = Fraction(proof.max_error_ulp) <= wanted.bound
+        if not met:
+            raise InfeasibleError(
+                f"the design must be proven {wanted} on all codes, not at most {proof.max_error_ulp!r} ulp "
+                "off by the proof; choose more guard bits"
+            )
 
     @cached_property
     def estimated_area(self) -> float:
@@ -81,21 +130,47 @@ def choose(spec: UnitSpec, architecture: str = "auto") -> Design:
         No design meets the specification.
     """
     names = list(architectures.catalogue()) if architecture == "auto" else [architecture]
-    best = min(designs(spec, names), key=lambda design: design.estimated_area, default=None)
+    found = designs(spec, names)
+    wide = spec.input_format.width > MAX_FITTED_WIDTH
+    if not wide:
+        best = min(found, key=lambda design: design.estimated_area, default=None)
+    else:  # judging one takes seconds, and the architectures begin with the cheapest
+        best = next(found, None)
     if best is None:
         raise UnreachableError(
             f"accuracy must be one that {architecture} architectures reach for {spec.function.name} from "
-            f"{spec.input_format} to {spec.output_format}, not {str(spec.accuracy)!r}; "
-            "ask for faithful or a larger max_ulp, or choose the architecture auto"
+            f"{spec.input_format} to {spec.output_format}, not "
+            f"{' with '.join((str(spec.accuracy), *spec.constraints))!r}; "
+            "ask for faithful, or a larger max_ulp or mse, or choose the architecture auto"
+            + ", or an input of fewer bits"
+            * wide
         )
     return best
 
 
 def designs(spec: UnitSpec, names: Iterable[str]) -> Iterator[Design]:
-    """Every design of some architectures that meets the specification, in a fixed order."""
+    """Designs of some architectures that meet the specification, in a fixed order.
+
+    They are fitted for one accuracy after the other of the specification's ladder; a mean squared error
+    is content with the first that leads to any, and the next.
+    """
+    names, met = tuple(names), 0
+    for each in spec.ladder:
+        none = True
+        for design in _fitted(spec, each, names):
+            none = False
+            yield design
+        met += not none
+        if met == 2 and spec.accuracy.kind == "mse":
+            return
+
+
+def _fitted(spec: UnitSpec, accuracy: Accuracy, names: Iterable[str]) -> Iterator[Design]:
+    """Those that are fitted for one accuracy."""
+    more = {} if accuracy == spec.accuracy else {FITTED_ACCURACY: str(accuracy)}
     for name in names:
-        for parameters in architectures.get(name).candidates(spec):
+        for parameters in architectures.get(name).candidates(spec.at(accuracy)):
             try:
-                yield Design.build(spec, name, parameters)
+                yield Design.build(spec, name, {**parameters, **more})
             except InfeasibleError:
                 continue

@@ -78,7 +78,7 @@ class Golden(NamedTuple):
         Of the setting that comes with a code; the functions take it as ``setting``.
     datapath : Datapath
     table : integer array
-        The output codes by the input's bits.
+        The output codes by the input's bits; read up to ``TABLE_BITS`` of them.
     origin : tuple of str
         Lines for the top of each file.
     """

@@ -14,7 +14,7 @@ from amaranth.hdl import Cat, Const, Module, Shape, Signal, Value, signed, unsig
 from amaranth.lib import stream
 from amaranth.lib.wiring import Component, In, Out, Signature
 
-from hwact.datapath.rtl import Pipeline, Table, resized
+from hwact.datapath.rtl import Pipeline, resized
 from hwact.datapath.schedule import Schedule
 from hwact.formats import Format
 
@@ -72,8 +72,6 @@ class UnitComponent(Component):
     ----------
     clocked_ports, data_ports : mapping of str to str
         Names of the Verilog ports, in order, to the names of Amaranth's signals.
-    tables : dict of str to Table
-        Read-only tables by signal name; filled by elaboration.
     """
 
     clocked_ports: ClassVar[Mapping[str, str]]
@@ -84,8 +82,6 @@ class UnitComponent(Component):
     def __init__(self, schedule: Schedule, inputs: Formats, outputs: Formats, lanes: int = 1) -> None:
         self.schedule = schedule
         self.inputs, self.outputs, self.lanes = inputs, outputs, lanes
-        self.tables: dict[str, Table] = {}
-        self.kept: list[str] = []
         super().__init__(self._signature())
 
     @classmethod
@@ -143,8 +139,6 @@ class UnitComponent(Component):
             place += self.lanes * bits
         prefix = f"lane{lane}_" if self.lanes > 1 else ""
         pipeline = Pipeline(m, self.schedule, codes, enable, prefix)
-        self.tables |= pipeline.tables
-        self.kept += pipeline.kept
         results = []
         nodes = pipeline.schedule.datapath.outputs
         for node, bits, made in zip(nodes, pipeline.outputs, self.outputs.values(), strict=True):

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hwact.accuracy import AccuracyReport
+from hwact.accuracy import AccuracyReport, spread_codes
 from hwact.architectures.problem import UnitSpec
+from hwact.datapath.evaluate import evaluate
 from hwact.design import Design
 from hwact.errors import ArgumentError
 from hwact.formats import Format
@@ -20,6 +21,7 @@ from hwact.functions.spec import FunctionSpec
 from hwact.runtime import Family
 
 Array = npt.NDArray[Any]
+DIGESTED_CODES = 1 << 16  # of an input of more than 24 bits
 _BLOCK = 1 << 14
 
 
@@ -114,6 +116,9 @@ class Output:
         flat, start_of = array.reshape(-1), self._starts(array, log2_beta)
         fits = np.can_cast(self.output_format.dtype, array.dtype) and array.dtype.kind in "iu"
         result = np.empty(flat.size, dtype=array.dtype if fits else self.output_format.dtype)
+        if not self.spec.listed:
+            result[:] = evaluate(self.design.datapath, flat.astype(np.int64))
+            return result.reshape(array.shape)
         table, mask = self.table.astype(result.dtype), (1 << self.input_format.width) - 1
         for start in range(0, flat.size, _BLOCK):
             block = slice(start, start + _BLOCK)
@@ -163,10 +168,18 @@ class Output:
     def golden_sha256(self) -> str:
         """Digest of the output codes over all input codes, little-endian in the smallest type.
 
-        With a run-time beta, over those of all useful settings from the lowest.
+        With a run-time beta, over those of all useful settings from the lowest. Where the input has more
+        than 24 bits: over 65 536 of them, :func:`hwact.accuracy.spread_codes`.
         """
         dtype = self.output_format.dtype.newbyteorder("<")
-        return hashlib.sha256(self.design.codes.astype(dtype).tobytes()).hexdigest()
+        codes = self.design.codes if self.spec.listed else self.evaluate(self.digested_codes)
+        return hashlib.sha256(codes.astype(dtype).tobytes()).hexdigest()
+
+    @property
+    def digested_codes(self) -> Array:
+        """The input codes that the digest is over, in its order."""
+        given = self.input_format
+        return given.codes() if self.spec.listed else spread_codes(given, DIGESTED_CODES)
 
     def facts(self) -> dict[str, Any]:
         """What a manifest says of the output."""

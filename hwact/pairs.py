@@ -11,13 +11,13 @@ from itertools import product
 from typing import Any
 
 from hwact import architectures, reference
-from hwact.architectures.problem import Accuracy, UnitSpec, correct_by_default
+from hwact.architectures.problem import MAX_FITTED_WIDTH, Accuracy, UnitSpec, correct_by_default
 from hwact.datapath.cost import area
 from hwact.datapath.graph import Datapath
 from hwact.datapath.rewrite import merged
 from hwact.design import Design, choose, designs
 from hwact.errors import ArgumentError
-from hwact.formats import Format
+from hwact.formats import MAX_LISTED_WIDTH, Format
 from hwact.functions.spec import FunctionSpec
 
 MOST = 4  # designs of each that are tried with each of the other
@@ -27,7 +27,10 @@ _WIDE = Format.parse("SQ18.14")
 def gradient_spec(
     spec: UnitSpec, wanted: bool, number_format: str | Format | None, accuracy: str | None
 ) -> UnitSpec | None:
-    """What the second output must compute, if there is to be one."""
+    """What the second output must compute, if there is to be one.
+
+    Constraints and a mean squared error are those of the function alone: a derivative need not keep them.
+    """
     if not isinstance(wanted, bool):
         raise ArgumentError(f"with_gradient must be True or False, not {wanted!r}")
     if not wanted:
@@ -43,11 +46,13 @@ def gradient_spec(
     else:
         made = Format.parse(number_format)
     default = "correct" if correct_by_default(function, spec.input_format, made) else "faithful"
+    asked = None if accuracy is None else Accuracy.parse(accuracy)
     return replace(
         spec,
         function=function,
         output_format=made,
-        accuracy=Accuracy.parse(default if accuracy is None else accuracy),
+        accuracy=Accuracy(default) if asked is None or asked.kind == "mse" else asked,
+        constraints=(),
     )
 
 
@@ -63,7 +68,17 @@ def gradient_format_of(gradient: FunctionSpec, input_format: Format, output_form
 
     The function's own format where it is fixed point and holds the gradient at every input code; else the
     signed format of as many bits that does, with as many fraction bits as that leaves.
+
+    Raises
+    ------
+    ArgumentError
+        The input has too many codes to look at each.
     """
+    if input_format.width > MAX_LISTED_WIDTH:
+        raise ArgumentError(
+            f"a gradient format must be given for an input of more than {MAX_LISTED_WIDTH} bits, not left "
+            f"out with {input_format}; add gradient_format"
+        )
     exact = reference.exact_values(gradient, input_format, _WIDE)
     unit = _WIDE.ulp / (1 << exact.guard_bits)
     low, high = int(exact.floor.min()) * unit, (int(exact.floor.max()) + 1) * unit
@@ -84,21 +99,23 @@ def _holds(number_format: Format, low: Fraction, high: Fraction) -> bool:
 def choose_pair(specs: tuple[UnitSpec, UnitSpec], architecture: str = "auto") -> tuple[Design, ...]:
     """The designs of a function and its gradient that together have the smallest estimated area.
 
-    Of each only the few that are smallest by themselves are tried.
+    Of each only the few that are smallest by themselves are tried; of wide inputs, where judging a design
+    takes seconds, the one.
 
     Raises
     ------
     UnreachableError
         No design meets one of the specifications.
     """
-    names = list(architectures.catalogue()) if architecture == "auto" else [architecture]
-    choices = [
-        nsmallest(MOST, designs(spec, names), key=lambda design: design.estimated_area)
-        or [choose(spec, architecture)]
-        for spec in specs
-    ]
-    target = specs[0].target
+    choices, target = [_smallest(spec, architecture) for spec in specs], specs[0].target
     return min(product(*choices), key=lambda pair: area(datapath_of(joined(pair)), target))
+
+
+def _smallest(spec: UnitSpec, architecture: str) -> list[Design]:
+    names = list(architectures.catalogue()) if architecture == "auto" else [architecture]
+    wide = spec.input_format.width > MAX_FITTED_WIDTH
+    found = [] if wide else nsmallest(MOST, designs(spec, names), key=lambda design: design.estimated_area)
+    return found or [choose(spec, architecture)]
 
 
 def joined(designs: tuple[Design, ...]) -> tuple[Design, ...]:

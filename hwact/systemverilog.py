@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from hwact.formats import Format
+from hwact.formats import MAX_LISTED_WIDTH, Format
 from hwact.golden import Golden
 from hwact.interfaces import INTERFACES
 
@@ -17,7 +17,7 @@ package {name}_pkg;
   /* verilator lint_off UNUSEDPARAM */  // whoever imports the package takes what it needs
 {numbers}  localparam int LANES = {lanes};
   localparam int LATENCY = {latency};
-  // Of the output codes over all input codes, as in {name}.json.
+  // Of the output codes over {digested}, as in {name}.json.
 {digests}  /* verilator lint_on UNUSEDPARAM */
 
 {types}
@@ -54,19 +54,19 @@ _FUNCTION = """\
 
 _BENCH = """\
 {origin}
-// Every input code through every lane, against the C golden model by DPI-C. With Verilator, for example:
+// {which} through every lane, against the C golden model by DPI-C. With Verilator, for example:
 //   --binary -CFLAGS -std=c++20 -F {name}.f {name}_tb.sv --top-module {name}_tb
 module {name}_tb;
   import {name}_pkg::*;
 
-  localparam int WORDS = 1 << {index_bits};  // every code in every lane
+  localparam int WORDS = {words}
   localparam int PATIENCE = 16 * WORDS + 1000;  // cycles
 
   typedef logic [LANES*{input_bits}-1:0] input_word_t;
   typedef logic [LANES*{output_bits}-1:0] output_word_t;
 
   function automatic input_t code_of(input int index, input int lane);
-    return input_t'(index + lane);
+    return input_t'({code});
   endfunction
 
 {setting_of}  function automatic input_word_t sent_word(input int index);
@@ -146,6 +146,17 @@ _SENT_SETTING = """\
       sent_word[LANES*INPUT_LANE_BITS+lane*SETTING_LANE_BITS+:SETTING_LANE_BITS] =
           SETTING_LANE_BITS'(setting_of(index, lane));
 """
+# What a bench sends, by whether there are few enough codes for all of them.
+_ALL = {
+    "which": "Every input code",
+    "words": "1 << {index_bits};  // every code in every lane",
+    "code": "index + lane",
+}
+_SOME = {
+    "which": "NOT all input codes, but 65536 that are spread over them,",
+    "words": "1 << 16;",
+    "code": "(index + lane) * 32'h9E3779B1",
+}
 
 # What a bench connects to each port, and when words move.
 _STREAM = {
@@ -255,7 +266,7 @@ def _sides(goldens: Sequence[Golden], facts: Mapping[str, Any]) -> tuple[list[_S
 
 def package(goldens: Sequence[Golden], facts: Mapping[str, Any]) -> str:
     """``<name>_pkg.sv``: what a bench or a design around the unit must know, and the golden models."""
-    given, made = _sides(goldens, facts)
+    first, (given, made) = goldens[0], _sides(goldens, facts)
     setting = len(given) > 1
     sides = [side.texts() for side in (*given, *made)]
     functions, digests = [], []
@@ -276,7 +287,8 @@ def package(goldens: Sequence[Golden], facts: Mapping[str, Any]) -> str:
         digests.append(_DIGEST.format(golden=name.upper(), sha256=each["golden_sha256"]))
     return _PACKAGE.format(
         **{key: facts[key] for key in ("name", "lanes", "latency")},
-        origin=_comment(goldens[0]),
+        origin=_comment(first),
+        digested="all input codes" if first.input_format.width <= MAX_LISTED_WIDTH else "65536 input codes",
         numbers="".join(_NUMBER.format(**side) for side in sides),
         digests="".join(digests),
         types="".join(_TYPE.format(**side) for side in sides),
@@ -320,11 +332,13 @@ def bench(goldens: Sequence[Golden], facts: Mapping[str, Any]) -> str:
         wired |= _SLICES[side.name]
     connections = ",\n".join(f"      .{port['name']}({wired[port['name']]})" for port in facts["ports"])
     wiring = f"{_MOVES[interface]}\n  {facts['name']} dut (\n{connections}\n  );\n"
+    sent = _ALL if goldens[0].input_format.width <= MAX_LISTED_WIDTH else _SOME
+    index_bits = _sum(f"{side.name}_WIDTH" for side in inputs)
     return _BENCH.format(
         name=facts["name"],
         origin=_comment(goldens[0]),
         wiring=wiring,
-        index_bits=_sum(f"{side.name}_WIDTH" for side in inputs),
+        **{key: text.format(index_bits=index_bits) for key, text in sent.items()},
         input_bits=_sum(f"{side.name}_LANE_BITS" for side in inputs),
         output_bits=_sum(f"{side.name}_LANE_BITS" for side in outputs),
         setting_of=_SETTING_OF * setting,

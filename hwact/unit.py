@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hwact import bundle, functions, naming
+from hwact.architectures.constraints import parse
 from hwact.architectures.problem import Accuracy, Parameters, UnitSpec, correct_by_default
 from hwact.datapath import cost
 from hwact.datapath.schedule import Schedule, schedule
@@ -24,7 +25,7 @@ from hwact.design import Design, choose
 from hwact.errors import ArgumentError, BundleError
 from hwact.formats import Format, Overflow, Rounding, member
 from hwact.functions.spec import FunctionSpec
-from hwact.golden import Golden
+from hwact.golden import TABLE_BITS, Golden
 from hwact.interfaces import INTERFACES, UnitComponent, port_records
 from hwact.output import Array, Output
 from hwact.pairs import choose_pair, datapath_of, gradient_spec, joined, rebuilt_gradient
@@ -84,13 +85,7 @@ class Unit(Output):
     def verilog(self) -> str:
         """The unit as one Verilog-2001 module, with a note of its origin."""
         component = self.component()
-        module = convert(
-            component,
-            self.name,
-            component.ports(self.latency, *self.formats),
-            component.tables,
-            component.kept,
-        )
+        module = convert(component, self.name, component.ports(self.latency, *self.formats))
         return "".join(f"// {line}\n" for line in bundle.origin(self.manifest_facts())) + module
 
     def manifest_facts(self) -> dict[str, Any]:
@@ -109,6 +104,7 @@ class Unit(Output):
             "rounding": spec.rounding.value,
             "overflow": spec.overflow.value,
             "requested_accuracy": said["requested_accuracy"],
+            "constraints": [str(each) for each in spec.constraints],
             "target": spec.target.name,
             "architecture": said["architecture"],
             "architecture_parameters": said["architecture_parameters"],
@@ -153,7 +149,7 @@ class Unit(Output):
                 each.output_format,
                 self.setting_format,
                 each.design.datapath,
-                each.table,
+                each.table if each.input_format.width <= TABLE_BITS else np.empty(0, np.int64),
                 origin,
             )
             for name, each in zip(names, self.outputs.values(), strict=True)
@@ -176,6 +172,7 @@ def specification(
     rounding: str | None = None,
     overflow: str = "saturate",
     accuracy: str | None = None,
+    constraints: Iterable[str] = (),
     target: str = "xc7",
     gradient: bool = False,
     expression: str | None = None,
@@ -195,6 +192,7 @@ def specification(
         rounding=member(Rounding, "rounding", rounding),
         overflow=member(Overflow, "overflow", overflow),
         accuracy=Accuracy.parse(default if accuracy is None else accuracy),
+        constraints=parse(constraints),
         target=cost.target(target),
     )
 
@@ -208,6 +206,7 @@ def build(
     rounding: str | None = None,
     overflow: str = "saturate",
     accuracy: str | None = None,
+    constraints: Iterable[str] = (),
     architecture: str = "auto",
     architecture_parameters: Parameters | None = None,
     target: str = "xc7",
@@ -235,8 +234,10 @@ def build(
     rounding : str
         ``half_up`` unless given, or ``half_even`` for an affine output.
     accuracy : str
-        ``correct``, ``faithful`` or ``max_ulp=N``. Unless given: correct for formats of at most 10 bits and
-        for piecewise polynomials such as SmeLU, else faithful.
+        ``correct``, ``faithful``, ``max_ulp=N`` or ``mse=N``. Unless given: correct for formats of at most
+        10 bits and for piecewise polynomials such as SmeLU, else faithful.
+    constraints : iterable of str
+        Of ``monotonic``, ``symmetric``, ``zero`` and ``tails``: :mod:`hwact.architectures.constraints`.
     architecture_parameters : mapping
         Those of one architecture's one design; the best are searched unless given.
     latency : int
@@ -266,6 +267,7 @@ def build(
         rounding=rounding,
         overflow=overflow,
         accuracy=accuracy,
+        constraints=constraints,
         target=target,
         gradient=gradient,
         expression=expression,
@@ -292,8 +294,13 @@ def build(
     if not isinstance(runtime_beta, bool):
         raise ArgumentError(f"runtime_beta must be True or False, not {runtime_beta!r}")
     if runtime_beta:
-        chosen = architecture != "auto" or architecture_parameters is not None
-        check_alone(with_gradient=with_gradient, architecture=chosen, beta=PARAMETER in parameters)
+        check_alone(
+            with_gradient=with_gradient,
+            architecture=architecture != "auto" or architecture_parameters is not None,
+            accuracy=accuracy is not None and spec.accuracy.kind != "correct",
+            constraints=bool(spec.constraints),
+            beta=PARAMETER in parameters,
+        )
         designs: tuple[Design, ...] = (family(spec),)
     elif slope:
         designs = choose_pair((spec, slope), architecture)
@@ -354,6 +361,7 @@ def rebuilt(manifest: Mapping[str, Any]) -> Unit:
             rounding=member(Rounding, "rounding", facts["rounding"]),
             overflow=member(Overflow, "overflow", facts["overflow"]),
             accuracy=Accuracy.parse(facts["requested_accuracy"]),
+            constraints=parse(facts["constraints"]),
             target=cost.target(facts["target"]),
         )
         _check_interface(facts["interface"], facts["lanes"])

@@ -226,7 +226,7 @@ def verilog_of(datapath: g.Datapath, latency: int, name: str) -> str:
     outside = Format(datapath.y.signed, datapath.y.width, 0)
     formats = {"x": inside}, {"y": outside}
     component = BareUnit(schedule(datapath, XC7, latency), *formats)
-    return convert(component, name, component.ports(latency, *formats), component.tables)
+    return convert(component, name, component.ports(latency, *formats))
 
 
 BENCH = """

@@ -312,9 +312,19 @@ class Region:
 def roundest(low: Codes, high: Codes) -> Codes:
     """Of every interval ``low..high`` the integer with the most trailing zeros."""
     result = low.copy()
-    for shift in range(1, 62):
+    largest = max((int(abs(bound).max()) for bound in (low, high) if bound.size), default=0)
+    for shift in range(1, largest.bit_length() + 1):
         multiple = -((-low) >> shift) << shift
         result = np.where(multiple <= high, multiple, result)
+    return result
+
+
+def roundest_integer(low: int, high: int) -> int:
+    """Of the interval ``low..high`` the integer with the most trailing zeros, however large."""
+    result = low
+    for shift in range(1, max(abs(low), abs(high)).bit_length() + 2):
+        multiple = -(-low >> shift) << shift
+        result = multiple if multiple <= high else result
     return result
 
 

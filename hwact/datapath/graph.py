@@ -60,8 +60,7 @@ class Node:
     @property
     def operands(self) -> tuple[Node, ...]:
         """The nodes that this one reads, in order."""
-        values = (getattr(self, field.name) for field in dataclasses.fields(self))
-        return tuple(value for value in values if isinstance(value, Node))
+        return tuple(value for value in vars(self).values() if isinstance(value, Node))
 
     @property
     def signed(self) -> bool:
@@ -400,11 +399,16 @@ class Datapath:
     @property
     def nodes(self) -> tuple[Node, ...]:
         """All nodes, operands before their users, in a fixed order."""
-        return tuple(_ordered((self.x, *self.outputs)))
+        return ordered((self.x, *self.outputs))
 
     def alone(self, output: int) -> Datapath:
         """The same nodes with one of the outputs."""
         return Datapath(self.x, self.outputs[output])
+
+
+def ordered(roots: tuple[Node, ...]) -> tuple[Node, ...]:
+    """The roots and all that they read, operands before their users."""
+    return tuple(_ordered(roots))
 
 
 def _ordered(roots: tuple[Node, ...]) -> Iterator[Node]:

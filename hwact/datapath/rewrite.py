@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Graphs made from graphs: several in one, and inputs as constants."""
+"""Graphs made from graphs: several in one, one behind another, and inputs as constants."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from hwact.datapath.graph import Datapath, Input, Node, as_node
+from hwact.errors import ArgumentError
 
 
 def merged(*datapaths: Datapath) -> Datapath:
@@ -26,13 +27,30 @@ def merged(*datapaths: Datapath) -> Datapath:
 
 def with_constant(datapath: Datapath, name: str, value: int) -> Datapath:
     """The same graph with a constant in the place of a further input."""
-    places: dict[Node, Node] = {}
-    for node in datapath.nodes:
-        replaced = isinstance(node, Input) and node.name == name
-        places[node] = as_node(value) if replaced else _moved(node, places)
+    (replaced,) = (node for node in datapath.inputs if node.name == name)
+    places = _rebuilt(datapath, {replaced: as_node(value)})
     x = places[datapath.x]
     assert isinstance(x, Input)
     return Datapath(x, places[datapath.y], tuple(places[other] for other in datapath.others))
+
+
+def fed_by(datapath: Datapath, node: Node) -> Node:
+    """The output of a datapath whose input is another graph's node; its range must lie in the input's."""
+    if node.low < datapath.x.low or node.high > datapath.x.high:
+        raise ArgumentError(
+            f"what feeds a datapath must be in {datapath.x.low}..{datapath.x.high}, "
+            f"not {(node.low, node.high)!r}"
+        )
+    return _rebuilt(datapath, {datapath.x: node})[datapath.y]
+
+
+def _rebuilt(datapath: Datapath, given: Mapping[Node, Node]) -> dict[Node, Node]:
+    """What stands in the place of every node, with some that are given."""
+    places = dict(given)
+    for node in datapath.nodes:
+        if node not in places:
+            places[node] = _moved(node, places)
+    return places
 
 
 def _moved(node: Node, places: Mapping[Node, Node]) -> Node:

@@ -9,13 +9,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib.memory import Memory
 
 from hwact.datapath import graph as g
-from hwact.datapath.network import Network
 from hwact.datapath.schedule import Schedule
 from hwact.formats import Rounding
 
@@ -24,17 +23,6 @@ class Extended(Protocol):
     """The bits of an operand, extended or cut to a width; the node's own unless given."""
 
     def __call__(self, operand: g.Node, width: int = ...) -> Value: ...
-
-
-class Table(NamedTuple):
-    """A read-only table: the width of its words in bits, and the words as bits, from address 0.
-
-    With a network, that is written in place of the words.
-    """
-
-    width: int
-    words: tuple[int, ...]
-    network: Network | None = None
 
 
 class Pipeline:
@@ -57,18 +45,12 @@ class Pipeline:
     ----------
     outputs : tuple of Value
         The output codes, ``schedule.latency`` ranks after their input.
-    tables : dict of str to Table
-        The read-only tables, by the names of their signals.
-    kept : list of str
-        Names of the signals that synthesis is asked to leave as they are.
     """
 
     def __init__(
         self, m: Module, schedule: Schedule, inputs: Mapping[str, Value], enable: Value, prefix: str = ""
     ) -> None:
         self.schedule = schedule
-        self.tables: dict[str, Table] = {}
-        self.kept: list[str] = []
         self._inputs, self._enable, self._prefix = inputs, enable, prefix
         self._names = signal_names(schedule.datapath)
         self._values: dict[tuple[g.Node, int], Value] = {}
@@ -90,10 +72,9 @@ class Pipeline:
         if isinstance(node, g.Lookup) or (isinstance(node, g.WIRING) and not (node.name or node.kept)):
             self._values[node, stage] = value
             return
-        signal = Signal(node.width, name=self._name(node))
+        attributes = {"keep": True} if node.kept else {}
+        signal = Signal(node.width, name=self._name(node), attrs=attributes)
         m.d.comb += signal.eq(value)
-        if node.kept:
-            self.kept.append(signal.name)
         self._values[node, stage] = signal
 
     def _at(self, m: Module, node: g.Node, stage: int) -> Value:
@@ -169,11 +150,12 @@ class Pipeline:
 
     def _table(self, m: Module, node: g.Lookup, stage: int) -> Value:
         name, words = self._name(node), node.words
-        m.submodules[table_name(name)] = memory = Memory(shape=node.width, depth=len(words), init=words)
+        attributes = {"lut_inputs": node.lut_inputs} if node.lut_inputs else {}
+        memory = Memory(shape=node.width, depth=len(words), init=words, attrs=attributes)
+        m.submodules[table_name(name)] = memory
         port = memory.read_port(domain="comb")
         data = Signal(node.width, name=name)
         m.d.comb += [port.addr.eq(self._at(m, node.address, stage)), data.eq(port.data)]
-        self.tables[name] = Table(node.width, words, node.network)
         return data
 
 

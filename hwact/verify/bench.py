@@ -15,7 +15,7 @@ import numpy.typing as npt
 from hwact.formats import Codes
 from hwact.interfaces import INTERFACES
 from hwact.tools import Simulator, tail
-from hwact.unit import Unit
+from hwact.verify.claims import AnyUnit
 from hwact.verify.plan import Phase, Plan, from_bits, split, to_bits
 from hwact.verify.process import run_job
 from hwact.verify.report import PhaseRecord
@@ -40,13 +40,13 @@ class Bench:
 
     Parameters
     ----------
-    unit : Unit
+    unit : Unit or RequantisingUnit
     plan : Plan
     work : Path
         A folder from `hwact.verify.process.work_folder`.
     """
 
-    unit: Unit
+    unit: AnyUnit
     plan: Plan
     work: Path
 
@@ -62,8 +62,8 @@ class Bench:
         if problem := self._contradiction(status, phases, limit):
             phases.append(PhaseRecord(name="simulation", failures=(problem,)))
         received = self._received(self.plan.phases[0])
-        outputs = zip(received, self.unit.outputs.values(), strict=True)
-        in_order = tuple(from_bits(row, each.output_format) for row, each in outputs)
+        outputs = zip(received, self.unit.formats[1].values(), strict=True)
+        in_order = tuple(from_bits(row, each) for row, each in outputs)
         return Outcome(tuple(phases), in_order)
 
     def _simulate(

@@ -16,11 +16,14 @@ import numpy as np
 from hwact.errors import BundleError, HwactError
 from hwact.formats import Format
 from hwact.output import Output
+from hwact.requantise import RequantisingUnit
+from hwact.requantise import rebuilt as rebuilt_requantising
 from hwact.runtime import Family
 from hwact.unit import Unit, rebuilt
 
-DIGEST_BITS = 24  # beyond this width nobody evaluates every code
 BLOCK = 1 << 20
+
+AnyUnit = Unit | RequantisingUnit
 
 _ABSENT = object()
 
@@ -86,10 +89,11 @@ def _read_manifest(folder: Path, path: Path) -> Mapping[str, Any]:
     return manifest
 
 
-def rebuild(bundle: Bundle) -> Unit:
+def rebuild(bundle: Bundle) -> AnyUnit:
     """The unit that the manifest describes, built once more."""
     try:
-        return rebuilt(bundle.manifest)
+        is_requantising = "channels" in bundle.manifest
+        return rebuilt_requantising(bundle.manifest) if is_requantising else rebuilt(bundle.manifest)
     except (HwactError, KeyError, TypeError, ValueError) as error:
         raise BundleError(
             f"{bundle.name}.json must describe a unit that this hwact can build, not {_reason(error)}; "
@@ -101,7 +105,7 @@ def _reason(error: Exception) -> str:
     return f"one without the key {error}" if isinstance(error, KeyError) else f"one that fails: {error}"
 
 
-def false_claims(manifest: Mapping[str, Any], unit: Unit) -> Iterator[str]:
+def false_claims(manifest: Mapping[str, Any], unit: AnyUnit) -> Iterator[str]:
     """Every key whose value is not that of the rebuilt unit, with both values."""
     truth = _flat(json.loads(json.dumps(unit.manifest())))
     claims = _flat(manifest)
@@ -111,12 +115,11 @@ def false_claims(manifest: Mapping[str, Any], unit: Unit) -> Iterator[str]:
             yield f"manifest key {key!r} must be {_shown(true)}, as in the rebuilt unit, not {_shown(claim)}"
 
 
-def golden_claim(manifest: Mapping[str, Any], unit: Unit) -> Iterator[str]:
+def golden_claim(manifest: Mapping[str, Any], unit: AnyUnit) -> Iterator[str]:
     """Whether the golden models' codes have the digests that the manifest states."""
-    if unit.input_format.width > DIGEST_BITS:
-        return
     said = (manifest, manifest.get("gradient_output", {}))
-    for output, claims in zip(unit.outputs.values(), said, strict=False):
+    outputs: list[Output | RequantisingUnit] = [*unit.outputs.values()]
+    for output, claims in zip(outputs, said, strict=False):
         digest = golden_sha256(output)
         if digest != claims.get("golden_sha256"):
             yield (
@@ -125,14 +128,15 @@ def golden_claim(manifest: Mapping[str, Any], unit: Unit) -> Iterator[str]:
             )
 
 
-def golden_sha256(output: Output) -> str:
-    """The digest of the little-endian output codes over all input codes, in order."""
-    source, dtype = output.input_format, _little_endian(output.output_format)
+def golden_sha256(output: Output | RequantisingUnit) -> str:
+    """The digest of the little-endian output codes over the codes that an output's is over, in order."""
+    if isinstance(output, RequantisingUnit):
+        return output.golden_sha256
+    codes, dtype = output.digested_codes, _little_endian(output.output_format)
     digest = hashlib.sha256()
     settings = [*output.design.members] if isinstance(output.design, Family) else [None]
-    for setting, start in product(settings, range(source.min_code, source.max_code + 1, BLOCK)):
-        codes = np.arange(start, min(start + BLOCK, source.max_code + 1), dtype=np.int64)
-        digest.update(output.evaluate(codes, setting).astype(dtype).tobytes())
+    for setting, start in product(settings, range(0, codes.size, BLOCK)):
+        digest.update(output.evaluate(codes[start : start + BLOCK], setting).astype(dtype).tobytes())
     return digest.hexdigest()
 
 

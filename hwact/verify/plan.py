@@ -51,8 +51,8 @@ class Plan:
         Codes to be sent as well.
     special : int64 array, optional
         Codes that are sent in any case where not all are.
-    what : str
-        What the codes are called.
+    which, what : str
+        What these, and all of them, are called.
     """
 
     number_format: Format
@@ -64,6 +64,7 @@ class Plan:
     thorough: bool
     recorded: Codes | None
     special: Codes | None = None
+    which: str = ""
     what: str = "codes"
     phases: list[Phase] = field(default_factory=list)
     _parts: list[Codes] = field(default_factory=list)
@@ -123,10 +124,9 @@ class Plan:
         )
 
     def _sampled(self, count: int) -> str:
-        which = f"NOT all {self.what}: {count} of 2**{self.number_format.width}"
-        if self.special is not None:
-            return f"{which} (every code, around the transition of every setting, and seeded random)"
-        return f"{which} (seeded random, and the codes around the edges and zero)"
+        special = "" if self.special is None else f"{self.which}, "
+        which = f"{special}seeded random, and the codes around the edges and zero"
+        return f"NOT all {self.what}: {count} of 2**{self.number_format.width} ({which})"
 
     def _codes(self) -> Codes:
         if self.exhaustive:

@@ -18,12 +18,13 @@ from hwact import recordings
 from hwact.errors import ArgumentError
 from hwact.formats import Codes
 from hwact.interfaces import port_records
+from hwact.requantise import RequantisingUnit
 from hwact.runtime import Family
 from hwact.tools import Simulator, find_simulator, require_module
 from hwact.unit import Unit
 from hwact.verify.bench import BENCHES, Bench, Outcome
 from hwact.verify.builds import NetlistError, Source, Store, build
-from hwact.verify.claims import Bundle, false_claims, golden_claim, read_bundle, rebuild
+from hwact.verify.claims import AnyUnit, Bundle, false_claims, golden_claim, read_bundle, rebuild
 from hwact.verify.plan import Plan, joint_format, special_settings
 from hwact.verify.process import work_folder
 from hwact.verify.report import PhaseRecord, VerifyReport, junit_xml
@@ -109,7 +110,7 @@ def verify(
     with work_folder() as work, files.kept(work):
         outcome, reused = _simulate(tool, source, store, Bench(unit, plan, work), files)
     phases += outcome.phases
-    if against is not None:
+    if against is not None and isinstance(unit, Unit):
         phases_and_notes = _witnesses(bundle, unit, plan, outcome)
         phases += (record for record, _ in phases_and_notes)
         notes += (note for _, note in phases_and_notes)
@@ -141,10 +142,15 @@ def _check_arguments(against: str | None, seed: int, samples: int) -> None:
             raise ArgumentError(f"{name} must be an integer of at least {least}, not {value!r}")
 
 
-def _check_inputs(unit: Unit, inputs: str | Path | None, against: str | None) -> None:
-    """Refuse what knows codes only, where settings come with them."""
+def _check_inputs(unit: AnyUnit, inputs: str | Path | None, against: str | None) -> None:
+    """Refuse what knows codes only, where words or settings come in."""
     given = [name for name, value in (("inputs", inputs), ("against", against)) if value is not None]
-    if unit.setting_format and given:
+    if isinstance(unit, RequantisingUnit):
+        if against is not None:
+            raise ArgumentError(
+                f"against must be left out for a requantising unit, whose inputs are words, not {against!r}"
+            )
+    elif unit.setting_format and given:
         raise ArgumentError(f"{given[0]} must be left out for a unit with run-time beta, not given")
 
 
@@ -155,14 +161,15 @@ def _find_tools(simulator: str, against: str | None) -> Simulator:
     return find_simulator(simulator)
 
 
-def _plan(unit: Unit, inputs: str | Path | None, thorough: bool, seed: int, samples: int) -> Plan:
+def _plan(unit: AnyUnit, inputs: str | Path | None, thorough: bool, seed: int, samples: int) -> Plan:
     if unit.interface not in BENCHES:
         raise ArgumentError(
             f"interface must be {' or '.join(BENCHES)} to be verified, not {unit.interface!r}"
         )
-    family = unit.design if isinstance(unit.design, Family) else None
+    given = [*unit.formats[0].values()]
+    special, which = _special(unit, seed)
     return Plan(
-        number_format=joint_format([*unit.formats[0].values()]),
+        number_format=joint_format(given),
         interface=unit.interface,
         latency=unit.latency,
         lanes=unit.lanes,
@@ -170,12 +177,27 @@ def _plan(unit: Unit, inputs: str | Path | None, thorough: bool, seed: int, samp
         samples=samples,
         thorough=thorough,
         recorded=None if inputs is None else _recorded(inputs, unit),
-        special=special_settings(family, seed) if family else None,
-        what="codes with their settings" if family else "codes",
+        special=special,
+        which=which,
+        what="codes" if len(given) == 1 else "codes with their settings",
     )
 
 
-def _source(bundle: Bundle, unit: Unit, verilog: str | Path | None, waves: bool) -> Source:
+def _special(unit: AnyUnit, seed: int) -> tuple[Codes | None, str]:
+    """What is sent in any case: above all, the codes that stand for all of them in the unit's accuracy."""
+    if isinstance(unit, RequantisingUnit):
+        judged = unit.steps()
+    elif isinstance(unit.design, Family):
+        return special_settings(unit.design, seed), "every code, around the transition of every setting"
+    elif unit.spec.listed:
+        return None, ""
+    else:
+        parts = (output.design.checked_codes for output in unit.outputs.values())
+        judged = np.unique(np.concatenate([*parts]))
+    return judged, f"the {len(judged)} at which the unit is judged"
+
+
+def _source(bundle: Bundle, unit: AnyUnit, verilog: str | Path | None, waves: bool) -> Source:
     text, suffix = bundle.verilog, ".v"
     if verilog is not None:
         try:
@@ -201,7 +223,7 @@ def _run_name(tool: Simulator, source: Source, verilog: str | Path | None) -> st
     return f"{tool.name}-{Path(verilog).stem}-{hashlib.sha256(source.verilog).hexdigest()[:8]}"
 
 
-def _claims_phase(bundle: Bundle, unit: Unit) -> PhaseRecord:
+def _claims_phase(bundle: Bundle, unit: AnyUnit) -> PhaseRecord:
     started = time.perf_counter()
     failures = (*false_claims(bundle.manifest, unit), *golden_claim(bundle.manifest, unit))
     return PhaseRecord(name="manifest", seconds=time.perf_counter() - started, failures=failures)
@@ -281,11 +303,14 @@ class _Files:
         fresh.replace(self.junit)
 
 
-def _recorded(path: str | Path, unit: Unit) -> Codes:
+def _recorded(path: str | Path, unit: AnyUnit) -> Codes:
     """Recorded inputs as codes, in a row."""
     data = recordings.read(path)
     if data.size == 0:
         raise ArgumentError(
             f"inputs must hold at least one number, not shape {data.shape!r} in {str(path)!r}"
         )
+    if isinstance(unit, RequantisingUnit):
+        unit.check_range(data)
+        return data.ravel().astype(np.int64)
     return recordings.codes_of(data, unit, path).ravel().astype(np.int64)
