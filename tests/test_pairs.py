@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 import hwact
 from hwact import functions, naming, synth
+from hwact.accuracy import spread_codes
 from hwact.datapath.cost import TARGETS, area
 from hwact.datapath.evaluate import evaluate
 from hwact.datapath.graph import Datapath, Input
@@ -22,6 +23,7 @@ from hwact.datapath.rewrite import merged
 from hwact.errors import ArgumentError, BundleError
 from hwact.pairs import gradient_format_of
 from hwact.synth import Options
+from hwact.verify.claims import golden_sha256
 from tests.compiled import answers
 from tests.test_component import simulate
 from tests.verifying import failing, flip_table_bit, prove
@@ -134,6 +136,10 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         "architecture_parameters must be of one output",
     ),
     "no format": ({"with_gradient": True, "gradient_format": "SQ"}, "not 'SQ'"),
+    "a format to be found for a wide input": (
+        {"with_gradient": True, "width": 25},
+        "a gradient format must be given for an input of more than 24 bits, not left out with SQ4.21",
+    ),
 }
 
 
@@ -141,7 +147,48 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
 def test_what_makes_no_pair_is_refused(case: str) -> None:
     options, message = REFUSED[case]
     with pytest.raises(ArgumentError, match=message):
-        hwact.build("gelu", width=6, **options)
+        hwact.build("gelu", **{"width": 6} | options)
+
+
+def test_what_the_function_keeps_its_gradient_need_not(tmp_path: Path) -> None:
+    """tanh rises everywhere, its derivative does not."""
+    asked: dict[str, Any] = {"accuracy": "mse=1e-2", "constraints": ["monotonic"], "architecture": "table"}
+    unit = hwact.build("tanh", width=6, with_gradient=True, **asked)
+    assert unit.gradient is not None
+    specs = [output.spec for output in unit.outputs.values()]
+    assert [str(spec.accuracy) for spec in specs] == ["mse=0.01", "correct"]
+    assert [list(spec.constraints) for spec in specs] == [["monotonic"], []]
+    assert unit.accuracy.mean_squared_error <= 1e-2
+    assert (unit.accuracy.monotonic, unit.gradient.accuracy.monotonic) == (True, False)
+    assert hwact.from_manifest(unit.manifest()).manifest() == unit.manifest()
+    readme = (unit.write(tmp_path) / "README.md").read_text(encoding="utf-8")
+    kept = [line for line in readme.splitlines() if line.startswith("| kept exactly |")]
+    assert kept == ["| kept exactly | monotonic |", "| kept exactly | nothing asked for |"]
+
+
+def test_a_pair_of_25_bits() -> None:
+    """Both are proven without a look at every code, and digested over codes that are spread over all."""
+    options: dict[str, Any] = {"gradient_format": "SQ2.14", "interface": "bare", "latency": 0}
+    unit = hwact.build("smelu", width=25, with_gradient=True, **options)
+    for output in unit.outputs.values():
+        assert (output.accuracy.class_, output.accuracy.proof) == ("correct", "exact")
+        assert output.golden_sha256 == golden_sha256(output)
+    again = hwact.from_manifest(unit.manifest())
+    assert again.gradient is not None
+    codes = spread_codes(unit.input_format, 1000)
+    beta = 1 << 21
+    due = np.clip((codes + beta + (beta >> 14)) >> 8, 0, 1 << 14)  # (x + beta) / (2 beta), half up
+    assert (again.gradient.evaluate(codes) == due).all()
+
+
+@pytest.mark.slow
+def test_the_bench_proves_a_pair_of_32_bits(tmp_path: Path) -> None:
+    unit = hwact.build("smelu", width=32, with_gradient=True, gradient_format="SQ2.14", name="pair")
+    assert unit.gradient is not None
+    report = prove(unit.write(tmp_path), samples=2000, against="torch")
+    assert report.passed, report.failures
+    judged = [output.design.checked_codes for output in unit.outputs.values()]
+    assert f"the {np.union1d(*judged).size} at which the unit is judged" in report.coverage
 
 
 @pytest.fixture(scope="module")

@@ -274,6 +274,14 @@ def test_a_manifest_rebuilds_the_unit_and_false_ones_are_seen() -> None:
         rebuilt({key: value for key, value in manifest.items() if key != "latency"})
 
 
+def test_a_unit_of_more_than_one_input_or_output_does_not_follow() -> None:
+    pair = hwact.build("smelu", width=6, with_gradient=True)
+    settable = hwact.build("smelu", width=6, runtime_beta=True)
+    for unit in (pair, settable):
+        with pytest.raises(ArgumentError, match=f"one input and one output .* not be '{unit.name}'"):
+            Scaled.of(channels(0.01), unit)
+
+
 def layer(**changes: Any) -> str:
     Path("layer.json").write_text(json.dumps({"scale": [0.01, 0.02], **changes}), encoding="utf-8")
     return "layer.json"
@@ -308,6 +316,13 @@ def test_the_command_makes_both_forms(run: Run) -> None:
         ({}, ["--output-format", "SQ4.4", "--accuracy", "faithful"], "thresholds must be correct"),
         ({}, ["--output-format", "SQ4.4", "--overflow", "wrap"], "overflow must be saturate"),
         ({}, ["--width", "8", "--overflow", "wrap"], "a unit must saturate to follow a multiplier"),
+        (
+            {},
+            ["--output-format", "SQ4.4", "--with-gradient"],
+            "with_gradient must be left out behind a layer",
+        ),
+        ({}, ["--width", "8", "--gradient-format", "SQ2.6"], "gradient_format must be left out behind"),
+        ({}, ["--width", "8", "--runtime-beta"], "runtime_beta must be left out behind a layer, not True"),
         ({}, ["--output-format", "SQ4.4", "--lanes", "0"], "lanes must be an integer from 1 to 64"),
         ({}, ["--output-format", "SQ4.4", "--interface", "x"], "interface must be one of"),
     ],

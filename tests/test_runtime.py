@@ -97,6 +97,11 @@ def test_the_manifest_has_the_accuracy_of_every_setting(settable: Unit) -> None:
         beta = f"{2 ** int(setting)}" if int(setting) >= 0 else f"1/{2 ** -int(setting)}"
         alone = hwact.build("smelu", width=6, beta=beta)
         assert claims == {"accuracy": alone.accuracy.as_dict(), "golden_sha256": alone.golden_sha256}
+    each = [claims["accuracy"] for claims in said["settings"].values()]
+    mean = sum(accuracy["mean_squared_error"] for accuracy in each) / 6
+    assert manifest["accuracy"]["mean_squared_error"] == pytest.approx(mean, rel=1e-12)
+    assert manifest["accuracy"]["max_error_ulp"] == max(accuracy["max_error_ulp"] for accuracy in each)
+    assert (manifest["accuracy"]["codes_checked"], manifest["accuracy"]["proof"]) == (384, "exhaustive")
     again = hwact.from_manifest(manifest)
     assert (again.verilog, again.manifest()) == (settable.verilog, manifest)
     with pytest.raises(BundleError, match="golden_sha256 must be"):
@@ -109,6 +114,8 @@ REFUSED: dict[str, tuple[str, dict[str, Any], str]] = {
     "a gradient": ("smelu", {"gradient": True}, "not to 'the gradient of smelu'"),
     "beta as well": ("smelu", {"beta": 1}, "runtime_beta must stand without beta, not beside it"),
     "a pair": ("smelu", {"with_gradient": True}, "must stand without with_gradient"),
+    "another accuracy": ("smelu", {"accuracy": "mse=1e-9"}, "must stand without accuracy, not beside it"),
+    "constraints": ("smelu", {"constraints": ["monotonic"]}, "must stand without constraints"),
     "an architecture": ("smelu", {"architecture": "table"}, "must stand without architecture"),
     "ties to even": (
         "smelu",
