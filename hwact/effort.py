@@ -3,16 +3,19 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
+from concurrent.futures import ThreadPoolExecutor
 from enum import StrEnum
 from typing import Any
 
 from hwact import architectures, unit
 from hwact.architectures.problem import MAX_FITTED_WIDTH, UnitSpec
+from hwact.datapath.schedule import schedule
 from hwact.design import Design, designs
-from hwact.entries import Job, Progress, entries
 from hwact.errors import ArgumentError
-from hwact.formats import Format, member
-from hwact.synth import Options
+from hwact.formats import member
+from hwact.synth import Options, measure
 from hwact.unit import Unit
 
 FEW = 8  # designs of one architecture that are synthesised
@@ -29,7 +32,6 @@ def build(
     function: str | None = None,
     *,
     effort: str = "normal",
-    progress: Progress = lambda what, done, total: None,
     **options: Any,
 ) -> Unit:
     """Make the cheapest unit that meets a specification: :func:`hwact.unit.build`, with an effort.
@@ -40,8 +42,6 @@ def build(
     effort : str
         ``normal``: the smallest estimated area. ``high``: the smallest area after synthesis on the target,
         of the designs with the smallest estimates of each architecture.
-    progress : callable
-        Told what is being done, how many are done, and of how many.
     **options
         As of :func:`hwact.unit.build`.
     """
@@ -54,18 +54,15 @@ def build(
             f"effort must be normal where the input has more than {MAX_FITTED_WIDTH} bits, not {effort!r}; "
             "choose fewer bits"
         )
-    asked = {key: str(value) if isinstance(value, Format) else value for key, value in options.items()}
-    target = asked.pop("target", found.spec.target.name)
-    wanted: list[dict[str, Any]] = [
-        {"function": function, **asked, "architecture": one.architecture}
-        | {"architecture_parameters": dict(one.parameters)}
-        for one in _shortlist(found.spec, asked.get("architecture", "auto"))
+    latency = options.get("latency")
+    units = [
+        dataclasses.replace(found, design=one, schedule=schedule(one.datapath, found.spec.target, latency))
+        for one in _shortlist(found.spec, options.get("architecture", "auto"))
     ]
-    made = entries(
-        [Job(unit=each, target=target, options=Options(place=False)) for each in wanted], progress=progress
-    )
-    smallest = min(range(len(made)), key=lambda place: made[place].record.area)
-    return unit.build(**wanted[smallest], target=target)
+    measured = functools.partial(measure, target=found.spec.target.name, options=Options(place=False))
+    with ThreadPoolExecutor() as threads:  # the work is done by processes of Yosys
+        areas = [record.area for record in threads.map(measured, units)]
+    return units[areas.index(min(areas))]
 
 
 def _shortlist(spec: UnitSpec, architecture: str) -> list[Design]:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -10,7 +11,6 @@ import pytest
 import hwact
 from hwact import effort
 from hwact.design import designs
-from hwact.entries import Job
 from hwact.errors import ArgumentError
 from hwact.synth import Options, measure
 from hwact.unit import specification
@@ -19,31 +19,23 @@ from tests.commands import Run
 TANH: dict[str, Any] = {"width": 5, "interface": "bare", "latency": 0, "target": "ice40"}
 
 
-class Measured:
-    """An entry that knows its area alone."""
-
-    def __init__(self, area: int) -> None:
-        self.record, self.area = self, area
-
-
 @pytest.mark.parametrize("smallest", [0, 3, -1])
 def test_the_smallest_measured_design_is_taken(smallest: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[Job] = []
+    seen: list[hwact.Unit] = []
 
-    def entries(jobs: list[Job], **_: object) -> list[Measured]:
-        asked.extend(jobs)
-        areas = [9] * len(jobs)
-        areas[smallest] = 4
-        return [Measured(area) for area in areas]
+    def measure(unit: hwact.Unit, target: str, options: Options) -> SimpleNamespace:
+        assert (target, options.place) == ("ice40", False)
+        seen.append(unit)
+        return SimpleNamespace(area=str(dict(unit.design.parameters)) != wanted)
 
-    monkeypatch.setattr(effort, "entries", entries)
+    wanted = ""
+    monkeypatch.setattr(effort, "measure", measure)
+    hwact.build("tanh", effort="high", **TANH)
+    assert len(seen) > 6
+    wanted = str(dict(seen[smallest].design.parameters))
     unit = hwact.build("tanh", effort="high", **TANH)
-    wanted = asked[smallest].unit
-    assert unit.design.architecture == wanted["architecture"]
-    assert dict(unit.design.parameters) == wanted["architecture_parameters"]
+    assert str(dict(unit.design.parameters)) == wanted
     assert (unit.interface, unit.latency, unit.spec.target.name) == ("bare", 0, "ice40")
-    assert len(asked) > 6
-    assert {job.target for job in asked} == {"ice40"}
 
 
 @pytest.mark.slow
