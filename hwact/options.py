@@ -101,6 +101,12 @@ def generation_options(wrapped: Command) -> Command:
         click.option(
             "--latency", type=int, help="Cycles; 0 is combinational; chosen from delays by default."
         ),
+        click.option(
+            "--effort",
+            default="normal",
+            show_default=True,
+            help="normal: by estimates; high: the best of them by synthesis.",
+        ),
         click.option("--lanes", type=int, default=1, show_default=True, help="Codes a word."),
         click.option(
             "--out", default="build", show_default=True, type=click.Path(path_type=Path), help="Folder."
