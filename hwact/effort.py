@@ -54,6 +54,10 @@ def build(
             f"effort must be normal where the input has more than {MAX_FITTED_WIDTH} bits, not {effort!r}; "
             "choose fewer bits"
         )
+    if found.gradient or found.setting_format:
+        raise ArgumentError(
+            f"effort must be normal with a gradient beside the function or a run-time beta, not {effort!r}"
+        )
     latency = options.get("latency")
     units = [
         dataclasses.replace(found, design=one, schedule=schedule(one.datapath, found.spec.target, latency))

@@ -58,6 +58,9 @@ def test_what_effort_cannot_do_is_refused(run: Run) -> None:
         hwact.build("gelu", width=6, effort="most")
     with pytest.raises(ArgumentError, match="effort must be normal where the input has more than 20 bits"):
         hwact.build("relu", width=24, effort="high")
+    for option in ({"with_gradient": True}, {"runtime_beta": True}):
+        with pytest.raises(ArgumentError, match="effort must be normal with a gradient beside"):
+            hwact.build("smelu", width=6, effort="high", **option)
     done = run("generate", "gelu", "--width", "6", "--effort", "most")
     assert done.code == 2
     assert "effort must be one of normal, high" in done.err
