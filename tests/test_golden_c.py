@@ -13,7 +13,7 @@ import pytest
 
 import hwact
 from hwact import architectures
-from hwact.architectures import horner, mirrored
+from hwact.architectures import horner
 from hwact.errors import UnreachableError
 from hwact.unit import Unit
 from tests.compiled import SANITIZERS, WARNINGS, answers, build, run
@@ -73,11 +73,11 @@ def test_c_equals_the_golden_model_on_every_code(name: str, tmp_path: Path) -> N
 def test_every_architecture_has_a_reading(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(horner, "MIN_INPUT_WIDTH", 8)
     checked = 0
-    constraints = ["symmetric"] if name == mirrored.NAME else []
-    options: dict[str, Any] = {"accuracy": "faithful", "architecture": name, "constraints": constraints}
     for function in ("gelu", "smelu"):
         try:
-            unit = hwact.build(function, width=8, name=f"{name}_{function}", **options)
+            options = {"accuracy": "faithful", "architecture": name, "name": f"{name}_{function}"}
+            constraints = ["symmetric"] if name == "mirrored" else []
+            unit = hwact.build(function, width=8, **options, constraints=constraints)
         except UnreachableError:
             continue
         checked += check(unit, unit.write(tmp_path))
