@@ -20,7 +20,7 @@ from hwact.architectures.constraints import Constraint, Mirror
 from hwact.architectures.problem import InfeasibleError, Parameters, UnitSpec
 from hwact.datapath import Datapath, Node
 from hwact.datapath.evaluate import evaluate
-from hwact.datapath.graph import Input, applied
+from hwact.datapath.graph import Input, fed_by
 from hwact.exact import ExactValues
 from hwact.formats import Codes
 
@@ -129,7 +129,7 @@ def build(spec: UnitSpec, parameters: Parameters) -> Datapath:
     x, mirror = spec.input(), half.mirror
     negative = x.less_than(0).named("negative")
     magnitude = negative.select(0 - x, x).bits(0, half.input_format.width).named("magnitude")
-    core = applied(made, magnitude).named("half")
+    core = fed_by(made, magnitude).named("half")
     shift = times(magnitude, mirror.slope)
     shift = shift + mirror.constant if mirror.constant else shift
     y = negative.select(shift - core, core) if mirror.sign < 0 else core + negative.select(shift, 0)

@@ -359,16 +359,6 @@ class Saturate(_Unary):
     maximum: int
 
 
-def applied(function: Datapath, argument: Node) -> Node:
-    """A datapath's output with a node of another graph in place of its input."""
-    made: dict[int, Node] = {id(function.x): argument}
-    for node in function.nodes:
-        if node is not function.x:
-            operands: dict[str, Any] = {k: made[id(v)] for k, v in vars(node).items() if isinstance(v, Node)}
-            made[id(node)] = dataclasses.replace(node, **operands)
-    return made[id(function.y)]
-
-
 # Nodes that are wires (and inverters) in hardware.
 WIRING = (Input, Constant, Invert, Known, ShiftLeft, ShiftRight, Bits, Concat)
 
