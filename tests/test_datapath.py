@@ -278,6 +278,20 @@ def chain(length: int) -> g.Datapath:
     return g.Datapath(x, y)
 
 
+@pytest.mark.parametrize("chained", [False, True])
+def test_negation_in_verilog(chained: bool, tmp_path: Path) -> None:
+    """The magnitude, and a negation under a condition of its own, on every code."""
+    x = g.Input.of(Format.parse("SQ6.0"))
+    magnitude = x.negated_where(x.less_than(0), chained=chained).known(0, 32)
+    other = (x >> 1).negated_where(x.bits(0, 1), chained=chained)
+    datapath = g.Datapath(x, (magnitude << 6) + other)
+    expected = [(abs(code) << 6) + (-(code >> 1) if code & 1 else code >> 1) for code in range(-32, 32)]
+    assert evaluate(datapath, np.arange(-32, 32)).tolist() == expected
+    codes = by_icarus(datapath, tmp_path)
+    assert [*codes[32:], *codes[:32]] == expected
+    assert len(codes) == 64
+
+
 @pytest.mark.parametrize("latency", [1, 2, 3, 5, 8])
 def test_pipelines_are_balanced(latency: int) -> None:
     datapath = chain(8)

@@ -17,6 +17,7 @@ ROOT = Path(__file__).parents[1]
 # A module's level is that of its longest prefix here; imports point to lower levels or within one folder.
 LEVELS = {
     "hwact.errors": 0,
+    "hwact.discovery": 0,
     "hwact.formats": 1,
     "hwact.functions.algebra": 1,
     "hwact.functions.expr": 1,

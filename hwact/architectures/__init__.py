@@ -8,14 +8,13 @@ An architecture has ``NAME``, ``candidates(spec)`` (parameters worth trying, in 
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 from collections.abc import Iterator
 from functools import cache
 from typing import Protocol
 
 from hwact.architectures.problem import Parameters, UnitSpec
 from hwact.datapath import Datapath
+from hwact.discovery import modules_with
 from hwact.errors import ArgumentError
 
 
@@ -36,10 +35,7 @@ class Architecture(Protocol):
 @cache
 def catalogue() -> dict[str, Architecture]:
     """All architectures by name."""
-    modules = (
-        importlib.import_module(f"{__name__}.{found.name}") for found in pkgutil.iter_modules(__path__)
-    )
-    return {module.NAME: module for module in modules if hasattr(module, "NAME")}
+    return {module.NAME: module for module in modules_with("NAME", __name__).values()}
 
 
 def get(name: str) -> Architecture:

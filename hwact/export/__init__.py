@@ -7,11 +7,10 @@ from them, or :class:`hwact.errors.ArgumentError` where its format does not allo
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 from functools import cache
 from typing import Protocol
 
+from hwact.discovery import modules_with
 from hwact.errors import ArgumentError
 from hwact.export.source import Export, Source
 
@@ -29,10 +28,7 @@ class Target(Protocol):
 @cache
 def catalogue() -> dict[str, Target]:
     """All targets by name."""
-    modules = (
-        importlib.import_module(f"{__name__}.{found.name}") for found in pkgutil.iter_modules(__path__)
-    )
-    return {module.NAME: module for module in modules if hasattr(module, "NAME")}
+    return {module.NAME: module for module in modules_with("NAME", __name__).values()}
 
 
 def get(name: str) -> Target:

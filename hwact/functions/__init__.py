@@ -8,13 +8,12 @@ records in its ``PARAMETERS`` say what it takes.
 from __future__ import annotations
 
 import difflib
-import importlib
-import pkgutil
 from dataclasses import replace
 from fractions import Fraction
 from functools import cache, lru_cache
 from types import ModuleType
 
+from hwact.discovery import modules_with
 from hwact.errors import ArgumentError
 from hwact.functions.parse import parse
 from hwact.functions.shape import asymptotes_of, is_monotonic, symmetry_of
@@ -25,9 +24,7 @@ __all__ = ["FunctionSpec", "Parameter", "from_expression", "get", "names", "para
 
 @cache
 def _modules() -> dict[str, ModuleType]:
-    found = sorted(info.name for info in pkgutil.iter_modules(__path__))
-    modules = {name: importlib.import_module(f"{__name__}.{name}") for name in found}
-    return {name: module for name, module in modules.items() if hasattr(module, "define")}
+    return modules_with("define", __name__)
 
 
 def names() -> tuple[str, ...]:

@@ -9,12 +9,12 @@ plan gives the same results on one machine. Needs the extra ``hwact[studies]``.
 from __future__ import annotations
 
 import importlib
-import pkgutil
 from functools import cache
 from typing import Any, Protocol
 
 from matplotlib.figure import Figure
 
+from hwact.discovery import modules_with
 from hwact.errors import ArgumentError, ToolError
 from hwact.studies.plan import Plan, Progress, Results
 
@@ -55,10 +55,7 @@ def catalogue() -> dict[str, Study]:
             raise ToolError(
                 f'studies need {library}, not found here; install it: pip install "hwact[studies]"'
             ) from None
-    modules = (
-        importlib.import_module(f"{__name__}.{found.name}") for found in pkgutil.iter_modules(__path__)
-    )
-    return {module.NAME: module for module in modules if hasattr(module, "NAME")}
+    return {module.NAME: module for module in modules_with("NAME", __name__).values()}
 
 
 def get(name: str) -> Study:
