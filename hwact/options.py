@@ -77,6 +77,9 @@ def generation_options(wrapped: Command) -> Command:
         click.option(
             "--latency", type=int, help="Cycles; 0 is combinational; chosen from delays by default."
         ),
+        click.option(
+            "--clock", type=float, metavar="MHZ", help="That the target is to reach; chooses the latency."
+        ),
         click.option("--lanes", type=int, default=1, show_default=True, help="Codes a word."),
         click.option(
             "--out", default="build", show_default=True, type=click.Path(path_type=Path), help="Folder."

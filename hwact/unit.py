@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
@@ -19,7 +20,7 @@ from hwact import bundle, functions, naming
 from hwact.accuracy import AccuracyReport
 from hwact.architectures.problem import Accuracy, Parameters, UnitSpec
 from hwact.datapath import cost
-from hwact.datapath.schedule import Schedule, schedule
+from hwact.datapath.schedule import Schedule
 from hwact.datapath.verilog import convert
 from hwact.design import Design, choose
 from hwact.errors import ArgumentError, BundleError
@@ -47,6 +48,7 @@ class Unit:
     interface: str
     lanes: int
     expression: str | None = None
+    clock: float | None = None
 
     @property
     def spec(self) -> UnitSpec:
@@ -170,6 +172,7 @@ class Unit:
             "interface": self.interface,
             "lanes": self.lanes,
             "latency": self.latency,
+            "requested_clock_mhz": None if self.clock is None else _json_number(Fraction(self.clock)),
             "initiation_interval": 1,
             "ports": port_records(
                 self.interface, self.latency, spec.input_format, spec.output_format, self.lanes
@@ -257,6 +260,7 @@ def build(
     target: str = "xc7",
     interface: str = "stream",
     latency: int | None = None,
+    clock: float | None = None,
     lanes: int = 1,
     gradient: bool = False,
     expression: str | None = None,
@@ -282,6 +286,9 @@ def build(
         Those of one architecture's one design; the best are searched unless given.
     latency : int
         Cycles; 0 is combinational; chosen from the target's delays unless given.
+    clock : float
+        MHz that the target is to reach by its delays, in place of a latency: the design of the smallest
+        area with its registers, in the fewest cycles for that clock.
     gradient : bool
         The derivative instead of the function.
     **parameters
@@ -290,7 +297,8 @@ def build(
     Raises
     ------
     ArgumentError
-        An argument is outside what is possible; `UnreachableError` when no design meets the accuracy.
+        An argument is outside what is possible; `UnreachableError` when no design meets the accuracy, or
+        reaches the clock.
     """
     spec = specification(
         function,
@@ -307,15 +315,16 @@ def build(
         **parameters,
     )
     _check_interface(interface, lanes)
+    _check_clock(clock, latency)
     unit_name = (
         naming.checked(name)
         if name is not None
         else naming.default(spec.function, spec.input_format, spec.output_format)
     )
     given = architecture_parameters
-    design = choose(spec, architecture) if given is None else Design.build(spec, architecture, given)
-    plan = schedule(design.datapath, spec.target, latency)
-    return Unit(unit_name, design, plan, interface, lanes, expression)
+    design = choose(spec, architecture, clock) if given is None else Design.build(spec, architecture, given)
+    plan = design.plan(design.cycles(clock) if latency is None else latency)
+    return Unit(unit_name, design, plan, interface, lanes, expression, clock)
 
 
 def from_manifest(manifest: Mapping[str, Any]) -> Unit:
@@ -354,19 +363,15 @@ def rebuilt(manifest: Mapping[str, Any]) -> Unit:
         )
         _check_interface(facts["interface"], facts["lanes"])
         design = Design.build(spec, facts["architecture"], facts["architecture_parameters"])
-        plan = schedule(design.datapath, spec.target, _given_latency(facts["latency"]))
+        plan = design.plan(facts["latency"])
+        clock = facts["requested_clock_mhz"]
+        _check_clock(clock)
         name = naming.checked(facts["name"])
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         missing = isinstance(error, KeyError)
         reason = f"without the key {error}" if missing else f"that fails with {str(error)!r}"
         raise BundleError(f"a manifest must describe a unit, not one {reason}; generate it again") from error
-    return Unit(name, design, plan, facts["interface"], facts["lanes"], facts["expression"])
-
-
-def _given_latency(latency: int | None) -> int:
-    if latency is None:
-        raise ArgumentError(f"latency must be an integer, not {latency!r}")
-    return latency
+    return Unit(name, design, plan, facts["interface"], facts["lanes"], facts["expression"], clock)
 
 
 def _function(
@@ -423,3 +428,14 @@ def _check_interface(interface: str, lanes: int) -> None:
         raise ArgumentError(f"interface must be one of {', '.join(INTERFACES)}, not {interface!r}")
     if isinstance(lanes, bool) or not isinstance(lanes, int) or not 1 <= lanes <= MAX_LANES:
         raise ArgumentError(f"lanes must be an integer from 1 to {MAX_LANES}, not {lanes!r}")
+
+
+def _check_clock(clock: float | None, latency: int | None = None) -> None:
+    if clock is None:
+        return
+    if isinstance(clock, bool) or not isinstance(clock, (int, float)) or not 0 < clock < math.inf:
+        raise ArgumentError(f"the clock must be a number of MHz above 0, not {clock!r}; say 250, for example")
+    if latency is not None:
+        raise ArgumentError(
+            f"one of a latency and a clock must be given, not {latency!r} and {clock!r}; leave one out"
+        )
