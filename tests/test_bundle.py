@@ -23,7 +23,7 @@ from hwact.verify.claims import read_bundle
 
 KEYS = {
     "name", "function", "parameters", "gradient", "input_format", "output_format", "rounding", "overflow",
-    "architecture", "architecture_parameters", "interface", "lanes", "latency", "initiation_interval",
+    "architecture", "architecture_parameters", "interface", "lanes", "latency", "requested_clock_mhz", "initiation_interval",
     "ports", "accuracy", "golden_sha256", "hwact_version",
 }  # fmt: skip
 ACCURACY_KEYS = {

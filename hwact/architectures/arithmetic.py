@@ -103,7 +103,9 @@ def _rows_of_halves(a: Node) -> list[Node]:
     """For ``a = high * 2**k + low``: ``a**2 = high**2 * 4**k + low**2 + high * low * 2**(k+1)``."""
     k = a.width // 2
     low, high = a.bits(0, k), a.bits(k, a.width - k)
-    squares = [half.lookup(tuple(i * i for i in range(half.high + 1))).named("square") for half in (high, low)]
+    squares = [
+        half.lookup(tuple(i * i for i in range(half.high + 1))).named("square") for half in (high, low)
+    ]
     rows = [low.bits(i, 1).select(high, 0).named("square_row") << (k + 1 + i) for i in range(k)]
     return [squares[0].concat(squares[1], 2 * k), *rows]
 

@@ -31,7 +31,7 @@ def with_trees(datapath: g.Datapath) -> g.Datapath:
 
 
 def with_split_tables(datapath: g.Datapath, bits: int) -> g.Datapath:
-    """Tables of a few address bits more as tables of so many and multiplexers; itself where there are none."""
+    """Tables of a few address bits more as tables of so many and multiplexers; itself where none is."""
 
     def split(table: g.Node, made: dict[g.Node, g.Node]) -> g.Node:
         assert isinstance(table, g.Lookup)

@@ -65,7 +65,7 @@ def schedule(datapath: g.Datapath, hardware: Target, latency: int) -> Schedule:
 
 
 def cycles(datapath: g.Datapath, hardware: Target, period: int) -> int:
-    """Fewest cycles, at least 1, with stages of at most a delay in ps; longer operations are alone in theirs."""
+    """Fewest cycles, at least 1, with stages of at most a delay in ps; longer operations stand alone."""
     forms = _forms(datapath, hardware)
     reaching = [form for form in forms if longest_operation(form, hardware) <= period]
     return min(stages_needed(form, hardware, period) for form in reaching or forms)

@@ -107,7 +107,8 @@ def _moved(a: Arrival, node: g.Node, offset: int, count: int) -> Arrival:
 def _single(a: Arrival, node: g.Node, place: int) -> tuple[Arrival, Arrival]:
     """A bit of a node, and the same as a look-up table's input."""
     moved = _moved(a, node, place, 1)
-    return moved, moved._replace(inputs=frozenset({(id(node), place, False)}))
+    own = frozenset({(id(node), place, False)})
+    return moved, Arrival(moved.first, moved.last, own, moved.since)
 
 
 def _function(operands: Sequence[tuple[Arrival, Arrival]], hardware: Target) -> Arrival:
@@ -131,7 +132,7 @@ def _function(operands: Sequence[tuple[Arrival, Arrival]], hardware: Target) -> 
 
 
 def _table(node: g.Lookup, address: Arrival, hardware: Target) -> Arrival:
-    """Leaves, and multiplexers by as many bits as one level selects by; of the address or of what it reads."""
+    """Leaves, and multiplexers by the bits that one level selects by; of the address or of what it reads."""
     bits = [_single(address, node.address, i) for i in range(node.address.width)]
     if len(bits) <= hardware.level_inputs:
         return _function(bits, hardware)
