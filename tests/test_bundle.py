@@ -23,8 +23,8 @@ from hwact.verify.claims import read_bundle
 
 KEYS = {
     "name", "function", "parameters", "gradient", "input_format", "output_format", "rounding", "overflow",
-    "architecture", "architecture_parameters", "interface", "lanes", "latency", "requested_clock_mhz", "initiation_interval",
-    "ports", "accuracy", "golden_sha256", "hwact_version",
+    "architecture", "architecture_parameters", "interface", "lanes", "latency", "initiation_interval",
+    "requested_clock_mhz", "ports", "accuracy", "golden_sha256", "hwact_version",
 }  # fmt: skip
 ACCURACY_KEYS = {
     "class", "max_error_ulp", "mean_error_ulp", "correctly_rounded_fraction", "codes_checked", "worst_code",

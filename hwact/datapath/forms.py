@@ -6,6 +6,7 @@ from __future__ import annotations
 import dataclasses
 from collections import Counter
 from collections.abc import Callable, Iterator
+from typing import Any
 
 from hwact.datapath import graph as g
 
@@ -40,7 +41,9 @@ def with_split_tables(datapath: g.Datapath, bits: int) -> g.Datapath:
         return _halves(address, words, bits, table.name)
 
     larger = range(bits + 1, bits + 1 + MAX_DIVISIONS)
-    tables = {node for node in datapath.nodes if isinstance(node, g.Lookup) and node.address.width in larger}
+    tables: set[g.Node] = {
+        node for node in datapath.nodes if isinstance(node, g.Lookup) and node.address.width in larger
+    }
     return _rebuilt(datapath, tables, split)
 
 
@@ -68,7 +71,7 @@ def _with_operands(node: g.Node, made: dict[g.Node, g.Node]) -> g.Node:
     """A node as it has become, or else with what its operands have become."""
     if node in made:
         return made[node]
-    changed = {
+    changed: dict[str, Any] = {
         field.name: made[value]
         for field in dataclasses.fields(node)
         if isinstance(value := getattr(node, field.name), g.Node) and made.get(value, value) is not value
