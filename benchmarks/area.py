@@ -9,6 +9,7 @@ options, counted by the flows of :mod:`hwact.synth`. The bar is the smaller of i
 from __future__ import annotations
 
 import csv
+import itertools
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -23,6 +24,12 @@ RIVAL = Path(__file__).with_name("alpha.csv")
 COLUMNS = {"xc7": "xc7_luts", "ecp5": "ecp5_lut4", "ice40": "ice40_lut4"}
 CORRECT_UP_TO = 8
 WIDTHS = (8, 10, 16)
+CORRECT_WIDTHS = (8, 10, 12)
+COMPARED = {  # output formats by function and width
+    "sigmoid": "UQ0.{0}",
+    "tanh": "SQ1.{1}",
+    **dict.fromkeys(("silu", "gelu", "softplus", "mish", "smelu"), "SQ4.{2}"),
+}
 Cell = tuple[int, str, str, str, str]  # width, function, formats, target
 
 
@@ -39,24 +46,25 @@ def bars(widths: Iterable[int]) -> dict[Cell, int]:
     return found
 
 
-def job(cell: Cell) -> Job:
+def job(cell: Cell, accuracy: str) -> Job:
     """How our unit of a cell is built and measured."""
-    width, function, input_format, output_format, target = cell
+    _, function, input_format, output_format, target = cell
     unit = {
         "function": function,
         "input_format": input_format,
         "output_format": output_format,
-        "accuracy": "correct" if width <= CORRECT_UP_TO else "faithful",
+        "accuracy": accuracy,
         "interface": "bare",
         "latency": 0,
     }
     return Job(unit=unit, target=target, options=Options(place=False))
 
 
-def measured(cells: Iterable[Cell]) -> dict[Cell, int]:
-    """Our look-up tables by cell."""
+def measured(cells: Iterable[Cell], accuracy: str | None = None) -> dict[Cell, int]:
+    """Our look-up tables by cell; at the accuracy that stands beside the rival's unless given."""
     cells = list(cells)
-    made = entries([job(cell) for cell in cells], progress=_show)
+    default = {cell: "correct" if cell[0] <= CORRECT_UP_TO else "faithful" for cell in cells}
+    made = entries([job(cell, accuracy or default[cell]) for cell in cells], progress=_show)
     return {cell: entry.record.luts for cell, entry in zip(cells, made, strict=True)}
 
 
@@ -92,10 +100,40 @@ def section(widths: Iterable[int]) -> str:
     return units + "\n\n" + markdown(("bits", "geometric mean", "largest"), summary(rival, ours))
 
 
+def compared(widths: Iterable[int]) -> list[Cell]:
+    """The cells whose price of correct rounding is measured."""
+    return [
+        (width, function, f"SQ4.{width - 4}", outside.format(width, width - 1, width - 4), target)
+        for (function, outside), width, target in itertools.product(COMPARED.items(), widths, COLUMNS)
+    ]
+
+
+def prices(cells: Iterable[Cell]) -> list[tuple[str, ...]]:
+    """A line for each unit: look-up tables correctly rounded, faithful, and the ratio on every target."""
+    cells = list(cells)
+    correct, faithful = (measured(cells, accuracy) for accuracy in ("correct", "faithful"))
+    lines: list[tuple[str, ...]] = []
+    for unit in dict.fromkeys(cell[:4] for cell in cells):
+        mine = [(*unit, target) for target in COLUMNS]
+        ratios = (
+            f"{correct[cell]} / {faithful[cell]} = {correct[cell] / faithful[cell]:.2f}" for cell in mine
+        )
+        lines.append((f"`{unit[1]}`", *unit[2:], *ratios))
+    return lines
+
+
+def correct_section(cells: Iterable[Cell]) -> str:
+    """What correct rounding costs, in Markdown."""
+    header = ("function", "input", "output", *(f"{target}: correct / faithful" for target in COLUMNS))
+    return markdown(header, prices(cells))
+
+
 def main() -> None:
     """Write the page's tables."""
     text = PAGE.read_text(encoding="utf-8")
-    PAGE.write_text(with_section(text, "alpha", section(WIDTHS)), encoding="utf-8")
+    text = with_section(text, "alpha", section(WIDTHS))
+    text = with_section(text, "correct", correct_section(compared(CORRECT_WIDTHS)))
+    PAGE.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -23,6 +23,8 @@ from hwact.evaluation import evaluate_file, evaluate_numbers
 from hwact.formats import Overflow, Rounding
 from hwact.interfaces import INTERFACES
 from hwact.options import choice_options, generation_options, specification_options
+from hwact.requantise.layer import unit_of
+from hwact.study import study
 from hwact.tailor import tailor
 from hwact.unit import Unit, build
 
@@ -105,9 +107,20 @@ def list_(as_json: bool) -> None:
 @command.command()
 @click.argument("names", nargs=-1, metavar="[FUNCTION]...")
 @specification_options
+@click.option(
+    "--requantise",
+    "layer",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="From 32-bit sums: JSON with scale, gamma, beta, mean, variance, epsilon of the channels.",
+)
 @generation_options
-def generate(names: tuple[str, ...], out: Path, as_json: bool, **options: Any) -> None:
-    """Make units: Verilog, manifest and README; SmeLU, GELU and Swish unless named."""
+def generate(names: tuple[str, ...], layer: Path | None, out: Path, as_json: bool, **options: Any) -> None:
+    """Make units: Verilog, manifest and README; SmeLU, GELU and Swish unless named.
+
+    With --requantise, of a layer's sums: by thresholds, or, with --input-format, by a multiplier for each
+    channel ahead of a unit from that format.
+    """
     wanted: list[str | None] = list(names or DEFAULT_FUNCTIONS) if options["expression"] is None else [None]
     if options["expression"] is not None and names:
         raise ArgumentError(f"an expression stands in place of functions, not beside {names!r}")
@@ -117,6 +130,9 @@ def generate(names: tuple[str, ...], out: Path, as_json: bool, **options: Any) -
         raise ArgumentError(
             f"a name must be given to one unit, not {len(wanted)!r}; generate them one by one"
         )
+    if layer is not None:
+        _generate_requantising(wanted, layer, out, as_json, options)
+        return
     units = [_build(function, options) for function in wanted]
     manifests = [unit.manifest() for unit in units]
     folders = [unit.write(out) for unit in units]
@@ -125,6 +141,25 @@ def generate(names: tuple[str, ...], out: Path, as_json: bool, **options: Any) -
         return
     rows = [_summary(unit, folder) for unit, folder in zip(units, folders, strict=True)]
     print_table(("unit", "in", "out", "architecture", "max error", "class", "latency", "where"), rows)
+    say(f"next: python -m hwact verify {' '.join(map(str, folders))}")
+
+
+def _generate_requantising(
+    wanted: list[str | None], layer: Path, out: Path, as_json: bool, options: dict[str, Any]
+) -> None:
+    given = {key: value for key, value in options.items() if value is not None}
+    with progress.status(f"building from {layer}"):
+        units = [unit_of(function, layer, given) for function in wanted]
+        manifests = [unit.manifest() for unit in units]
+    folders = [unit.write(out) for unit in units]
+    if as_json:
+        print_json(manifests)
+        return
+    rows = [
+        (unit.name, facts["form"], len(facts["channels"]), facts["accuracy"]["max_difference"], folder)
+        for unit, facts, folder in zip(units, manifests, folders, strict=True)
+    ]
+    print_table(("unit", "form", "channels", "codes from correct", "where"), rows)
     say(f"next: python -m hwact verify {' '.join(map(str, folders))}")
 
 
@@ -214,4 +249,5 @@ command.add_command(compare)
 command.add_command(explore)
 command.add_command(export)
 command.add_command(onnx_)
+command.add_command(study)
 command.add_command(tailor)

@@ -14,6 +14,7 @@ from cocotb.triggers import RisingEdge
 from hwact.errors import ArgumentError
 from hwact.evaluation import evaluate_numbers
 from hwact.formats import Format
+from hwact.requantise import RequantisingUnit
 from hwact.unit import Unit
 
 Signal: TypeAlias = LogicObject | LogicArrayObject | PackedObject[Any]
@@ -28,40 +29,57 @@ class Stream(NamedTuple):
         Lanes side by side, lane 0 in the least significant bits.
     valid, ready : handle, optional
         One that is not there is always high.
+    last, user : handle, optional
+        What goes with a word. Where source and sink both have one, of the same width, it must come out with
+        the word that it went in with.
     """
 
     data: Signal
     valid: Signal | None = None
     ready: Signal | None = None
+    last: Signal | None = None
+    user: Signal | None = None
 
     @classmethod
     def of(cls, parent: Any, prefix: str) -> Stream:
         """The signals ``<prefix>data``, ``<prefix>valid`` and ``<prefix>ready`` of a module.
 
-        The prefixes of hwact's units are ``i_`` and ``o_``, or ``s_axis_t`` and ``m_axis_t``.
+        Also ``<prefix>last`` and ``<prefix>user`` where it has them. The prefixes of hwact's units are
+        ``i_`` and ``o_``, or ``s_axis_t`` and ``m_axis_t``.
         """
-        return cls(*(getattr(parent, f"{prefix}{wire}") for wire in ("data", "valid", "ready")))
+        wires = (getattr(parent, f"{prefix}{wire}") for wire in ("data", "valid", "ready"))
+        return cls(*wires, *(getattr(parent, f"{prefix}{wire}", None) for wire in ("last", "user")))
+
+    @property
+    def beside(self) -> tuple[str | None, str | None]:
+        """The bits of `last` and `user` as they are."""
+        return _bits(self.last), _bits(self.user)
+
+
+def _bits(handle: Signal | None) -> str | None:
+    return None if handle is None else str(handle.value)
 
 
 class _Word(NamedTuple):
-    """A word that must come out: its number, its input codes and its lanes as bits."""
+    """A word that must come out: its number, its input codes, its lanes as bits, and what goes with it."""
 
     number: int
     codes: tuple[int, ...]
     lanes: tuple[str, ...]
+    beside: tuple[str | None, str | None]
 
 
 class ActivationScoreboard:
     """Watches the streams into and out of an activation stage, and raises at the first fault.
 
-    Checked at every rising edge: each output word is the golden model's for the next input word, none comes
-    without an input, no bit that counts is X or Z, and while a stream is stalled it holds its word. An
-    `AssertionError` ends the test with a line that says what was expected, what came, where and when. What
-    is still missing at the end, only :meth:`finish` can tell.
+    Checked at every rising edge: each output word is the golden model's for the next input word, TLAST and
+    TUSER come with their words, no word comes without an input, no bit that counts is X or Z, and while a
+    stream is stalled it holds its word. An `AssertionError` ends the test with a line that says what was
+    expected, what came, where and when. What is still missing at the end, only :meth:`finish` can tell.
 
     Parameters
     ----------
-    unit : Unit
+    unit : Unit or RequantisingUnit
     clock : handle
         Signals are read as they are just before its rising edge. It must be driven by cocotb.
     sink : Stream
@@ -89,7 +107,7 @@ class ActivationScoreboard:
 
     def __init__(
         self,
-        unit: Unit,
+        unit: Unit | RequantisingUnit,
         clock: LogicObject,
         sink: Stream,
         source: Stream | None = None,
@@ -113,7 +131,7 @@ class ActivationScoreboard:
         self._task = cocotb.start_soon(self._watch())
 
     @classmethod
-    def attach(cls, unit: Unit, dut: Any) -> ActivationScoreboard:
+    def attach(cls, unit: Unit | RequantisingUnit, dut: Any) -> ActivationScoreboard:
         """Watch one of hwact's own units, by the ports of its interface; it must have a clock."""
         if unit.latency == 0:
             raise ArgumentError(
@@ -144,7 +162,7 @@ class ActivationScoreboard:
             word = self._pending[0]
             self.fail(
                 f"all {self._announced} words must come out, not {self._announced - len(self._pending)}; "
-                f"the next is word {word.number}, input {self._text(word.codes[0], self.unit.input_format)}"
+                f"the next is word {word.number}, input {self._input_text(word.codes[0])}"
             )
         if not self.codes_checked:
             self.fail("at least one word must come out, not none")
@@ -174,7 +192,9 @@ class ActivationScoreboard:
         """Look at the streams before one edge."""
         sent = self._source.moved() if self._source is not None else None
         if sent is not None:
-            self._announce(tuple(self._code(lane, self.unit.input_format) for lane in sent))
+            assert self._source is not None
+            codes = tuple(self._code(lane, self.unit.input_format) for lane in sent)
+            self._announce(codes, self._source.stream.beside)
         if self._sink.stream.valid is None:
             if sent is None:
                 if len(self._pending) >= self.latency > 0:
@@ -192,11 +212,11 @@ class ActivationScoreboard:
             )
         self._compare(self._pending.popleft(), came)
 
-    def _announce(self, codes: tuple[int, ...]) -> None:
+    def _announce(self, codes: tuple[int, ...], beside: tuple[str | None, str | None] = (None, None)) -> None:
         width = self._sink.lane_bits
         outputs = self.unit.evaluate(codes).tolist()
         lanes = tuple(f"{code & (1 << width) - 1:0{width}b}" for code in outputs)
-        self._pending.append(_Word(self._announced, codes, lanes))
+        self._pending.append(_Word(self._announced, codes, lanes, beside))
         self._announced += 1
 
     def _compare(self, word: _Word, came: tuple[str, ...]) -> None:
@@ -204,17 +224,33 @@ class ActivationScoreboard:
             if got != due:
                 self.fail(self._mismatch(word, lane, got))
             self.codes_checked += 1
+        stream = self._sink.stream
+        for handle, bits, now in zip((stream.last, stream.user), word.beside, stream.beside, strict=True):
+            if handle is not None and bits is not None and len(bits) == len(handle) and bits != now:
+                self.fail(
+                    f"word {word.number}, input {self._input_text(word.codes[0])}: "
+                    f"{handle._name} must be {bits}, as at the input, not {now}"
+                )
 
     def _mismatch(self, word: _Word, lane: int, got: str) -> str:
-        source, sink = self.unit.input_format, self.unit.output_format
-        bits = f"0x{source.to_bits(word.codes[lane]):x}"
+        code, sink = word.codes[lane], self.unit.output_format
         where = f"word {word.number}" + (f", lane {lane}" if self.lanes > 1 else "")
         due = self._text(self._code(word.lanes[lane], sink), sink)
-        exact = evaluate_numbers(self.unit, [bits])[0].exact
         return (
-            f"{where}, input {self._text(word.codes[lane], source)}: expected {due}, "
-            f"got {self._lane_text(got)}; exact value {exact:.7g}"
+            f"{where}, input {self._input_text(code)}: expected {due}, "
+            f"got {self._lane_text(got)}; exact value {self._exact(code):.7g}"
         )
+
+    def _exact(self, code: int) -> float:
+        if isinstance(self.unit, RequantisingUnit):
+            return self.unit.exact_value(code)
+        bits = self.unit.input_format.to_bits(code)
+        return evaluate_numbers(self.unit, [f"0x{bits:x}"])[0].exact
+
+    def _input_text(self, code: int) -> str:
+        if isinstance(self.unit, RequantisingUnit):
+            return self.unit.input_text(code)
+        return self._text(code, self.unit.input_format)
 
     def _joined(self, lanes: tuple[str, ...]) -> str:
         return ", ".join(self._lane_text(bits) for bits in lanes)
@@ -255,6 +291,7 @@ class _Side:
         self._board = board
         self._relevant = number_format.width if padded else self.lane_bits
         self._held: str | None = None
+        self._held_beside: tuple[str | None, str | None] = (None, None)
 
     def forget(self) -> None:
         """No word is held."""
@@ -269,7 +306,7 @@ class _Side:
 
     def moved(self) -> tuple[str, ...] | None:
         """The lanes of the word that moves at this edge, each as bits; none where none does."""
-        data, valid, ready = self.stream
+        data, valid, ready, *_ = self.stream
         if valid is None or self._level(valid):
             word = str(data.value)
         elif self._held is not None and valid is not None:
@@ -278,9 +315,15 @@ class _Side:
             return None
         if valid is not None and self._held not in (None, word):
             self._changed(word)
+        if valid is not None and self._held is not None and self._held_beside != self.stream.beside:
+            self._board.fail(
+                f"tlast and tuser beside a stalled {data._name} must hold {self._held_beside}, "
+                f"not change to {self.stream.beside}"
+            )
         moves = ready is None or self._level(ready)
         if valid is not None:
             self._held = None if moves else word
+            self._held_beside = self.stream.beside
         return self._lanes(word) if moves else None
 
     def _changed(self, now: str) -> NoReturn:

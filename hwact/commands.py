@@ -23,6 +23,7 @@ from hwact.formats import Format, Rounding, member
 from hwact.onnx import listing
 from hwact.onnx.units import units_of
 from hwact.options import (
+    constraint_options,
     generation_options,
     listed,
     measuring,
@@ -39,7 +40,7 @@ from hwact.unit import Unit
 @click.option("--widths", callback=listed, metavar="N,N,...", help="Several of them.")
 @click.option("--functions", callback=listed, metavar="NAME,...", help=f"Of {', '.join(FAMILY)}, or others.")
 @click.option("--targets", callback=listed, metavar="NAME,...", help=f"Of {', '.join(synth.TARGETS)}.")
-@click.option("--accuracy", help="The same for all: correct, faithful or max_ulp=N.")
+@click.option("--accuracy", help="The same for all: correct, faithful, max_ulp=N or mse=N.")
 @click.option("--interface", default="bare", show_default=True, help="stream or bare.")
 @click.option("--latency", type=int, help="Cycles; 0 is combinational; chosen from delays unless given.")
 @measuring_options
@@ -169,6 +170,7 @@ def _facts(unit: Unit) -> tuple[object, ...]:
 @click.command()
 @click.argument("function", required=False)
 @specification_options
+@constraint_options
 @click.option("--target", default="xc7", show_default=True, help=f"One of {', '.join(synth.TARGETS)}.")
 @click.option(
     "--accuracies", callback=listed, default="correct,faithful", show_default=True, metavar="A,A,..."

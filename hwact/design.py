@@ -4,18 +4,32 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from fractions import Fraction
 from functools import cached_property
+from itertools import islice
+
+import numpy as np
 
 from hwact import accuracy, architectures
-from hwact.architectures.problem import InfeasibleError, Parameters, UnitSpec
+from hwact.architectures.problem import (
+    FITTED_ACCURACY,
+    MAX_FITTED_WIDTH,
+    Accuracy,
+    InfeasibleError,
+    Parameters,
+    UnitSpec,
+)
 from hwact.datapath import Datapath
 from hwact.datapath.cost import area
 from hwact.datapath.evaluate import evaluate
 from hwact.datapath.schedule import Schedule, cycles, highest_clock, pipelined_area, schedule
 from hwact.errors import UnreachableError
 from hwact.formats import Codes
+from hwact.proof import Proof, prove
+
+CHECKED_CODES = 1 << 12  # beside hostile ones, where the input has more than 24 bits
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,7 +41,8 @@ class Design:
     spec : UnitSpec
     architecture : str
     parameters : mapping
-        With these the architecture builds the same datapath again.
+        With these the architecture builds the same datapath again; ``fitted_accuracy`` among them is
+        the tighter accuracy for which it does, where that is not the specification's.
     datapath : Datapath
     """
 
@@ -45,9 +60,14 @@ class Design:
         InfeasibleError
             It does not meet the specification.
         """
-        datapath = architectures.get(architecture).build(spec, parameters)
+        own = dict(parameters)
+        fitted = own.pop(FITTED_ACCURACY, None)
+        asked = spec if fitted is None else spec.at(Accuracy.parse(str(fitted)))
+        datapath = architectures.get(architecture).build(asked, own)
         design = cls(spec, architecture, parameters, datapath)
-        if not spec.permits(design.codes):
+        if not spec.listed:
+            design._check_proof()
+        elif not spec.permits(design.codes):
             raise InfeasibleError(
                 f"the design must be {spec.accuracy}, not {design.accuracy.max_error_ulp!r} ulp off"
             )
@@ -61,7 +81,37 @@ class Design:
     @cached_property
     def accuracy(self) -> accuracy.AccuracyReport:
         """The error over all input codes."""
-        return accuracy.report(self.spec, self.codes)
+        if self.spec.listed:
+            return accuracy.report(self.spec, self.codes)
+        inputs = self.checked_codes
+        return accuracy.proven_report(self.spec, self.proof, inputs, evaluate(self.datapath, inputs))
+
+    @cached_property
+    def proof(self) -> Proof:
+        """What is known of all codes without a look at each."""
+        return prove(self.spec, self.datapath)
+
+    @cached_property
+    def checked_codes(self) -> Codes:
+        """The codes that are compared with the exact function where all are too many; ascending."""
+        given = self.spec.input_format
+        spread = accuracy.spread_codes(given, CHECKED_CODES)
+        return np.union1d(accuracy.hostile_codes(given, self.proof.starts), spread)
+
+    def _check_proof(self) -> None:
+        """Refuse a design that is not proven to meet the specification."""
+        wanted, proof = self.spec.accuracy, self.proof
+        if wanted.kind == "correct":
+            met = proof.correct
+        elif wanted.bound is None:
+            met = proof.max_error_ulp < 1
+        else:
+            met = Fraction(proof.max_error_ulp) <= wanted.bound
+        if not met:
+            raise InfeasibleError(
+                f"the design must be proven {wanted} on all codes, not at most {proof.max_error_ulp!r} ulp "
+                "off by the proof; choose more guard bits"
+            )
 
     @cached_property
     def estimated_area(self) -> float:
@@ -71,25 +121,11 @@ class Design:
     @cached_property
     def highest_clock(self) -> int:
         """MHz that every stage can reach by the target's delays, with as many stages as that takes."""
-        return int(highest_clock(self.datapath, self.spec.target))
+        return highest_clock(self.datapath, self.spec.target)
 
     def cycles(self, clock: float | None = None) -> int:
-        """Fewest cycles, at least 1, for a clock in MHz; for the target's usual stages where none is given.
-
-        Raises
-        ------
-        UnreachableError
-            A single operation takes longer.
-        """
-        hardware = self.spec.target
-        if clock is None:
-            return cycles(self.datapath, hardware, hardware.stage_delay)
-        if clock > self.highest_clock:
-            raise UnreachableError(
-                f"the clock must be at most {self.highest_clock} MHz for {self.spec.function.name} on "
-                f"{hardware.name}, not {clock:g}; ask for a lower one"
-            )
-        return cycles(self.datapath, hardware, int(1e6 / clock) - hardware.register_delay)
+        """As :func:`hwact.datapath.schedule.cycles`."""
+        return cycles(self.datapath, self.spec.target, clock)
 
     def plan(self, latency: int) -> Schedule:
         """The datapath in stages."""
@@ -112,37 +148,64 @@ def choose(spec: UnitSpec, architecture: str = "auto", clock: float | None = Non
         No design meets the specification, or none of them the clock.
     """
     names = list(architectures.catalogue()) if architecture == "auto" else [architecture]
-    found = sorted(designs(spec, names), key=lambda design: design.estimated_area)
-    if found and clock is not None:
-        return _clocked(found, clock)
-    best = next(iter(found), None)
+    found = designs(spec, names)
+    wide = spec.input_format.width > MAX_FITTED_WIDTH
+    if wide:  # judging one takes seconds, and the architectures begin with the cheapest
+        found = islice(found, 1)
+    if clock is None:
+        best = min(found, key=lambda design: design.estimated_area, default=None)
+    else:
+        best = _clocked(found, clock)
     if best is None:
         raise UnreachableError(
             f"accuracy must be one that {architecture} architectures reach for {spec.function.name} from "
-            f"{spec.input_format} to {spec.output_format}, not {str(spec.accuracy)!r}; "
-            "ask for faithful or a larger max_ulp, or choose the architecture auto"
+            f"{spec.input_format} to {spec.output_format}, not "
+            f"{' with '.join((str(spec.accuracy), *spec.constraints))!r}; "
+            "ask for faithful, or a larger max_ulp or mse, or choose the architecture auto"
+            + ", or an input of fewer bits"
+            * wide
         )
     return best
 
 
-def _clocked(found: Sequence[Design], clock: float) -> Design:
-    """Of designs by area, the smallest with the registers of its fewest cycles for a clock."""
-    best, least = max(found, key=lambda design: design.highest_clock), math.inf
-    for design in found:
+def _clocked(found: Iterable[Design], clock: float) -> Design | None:
+    """The smallest design with the registers of its fewest cycles for a clock; none of none."""
+    bare = [replace(design) for design in found]  # without their codes, which take memory
+    best, least = max(bare, key=lambda design: design.highest_clock, default=None), math.inf
+    for design in sorted(bare, key=lambda design: design.estimated_area):
         if design.estimated_area >= least:
             break
         if design.highest_clock >= clock:
             total = pipelined_area(design.plan(design.cycles(clock)), design.spec.target)
             best, least = (design, total) if total < least else (best, least)
-    best.cycles(clock)  # refuses where none reaches it
+    if best is not None:
+        best.cycles(clock)  # refuses where none reaches it
     return best
 
 
 def designs(spec: UnitSpec, names: Iterable[str]) -> Iterator[Design]:
-    """Every design of some architectures that meets the specification, in a fixed order."""
+    """Designs of some architectures that meet the specification, in a fixed order.
+
+    They are fitted for one accuracy after the other of the specification's ladder; a mean squared error
+    is content with the first that leads to any, and the next.
+    """
+    names, met = tuple(names), 0
+    for each in spec.ladder:
+        none = True
+        for design in _fitted(spec, each, names):
+            none = False
+            yield design
+        met += not none
+        if met == 2 and spec.accuracy.kind == "mse":
+            return
+
+
+def _fitted(spec: UnitSpec, accuracy: Accuracy, names: Iterable[str]) -> Iterator[Design]:
+    """Those that are fitted for one accuracy."""
+    more = {} if accuracy == spec.accuracy else {FITTED_ACCURACY: str(accuracy)}
     for name in names:
-        for parameters in architectures.get(name).candidates(spec):
+        for parameters in architectures.get(name).candidates(spec.at(accuracy)):
             try:
-                yield Design.build(spec, name, parameters)
+                yield Design.build(spec, name, {**parameters, **more})
             except InfeasibleError:
                 continue

@@ -15,8 +15,8 @@ import numpy.typing as npt
 
 from hwact import recordings
 from hwact.errors import ArgumentError
+from hwact.exact import ExactValues
 from hwact.formats import Codes, Format
-from hwact.reference import ExactValues
 from hwact.tools import write_at_once
 from hwact.unit import Unit
 
@@ -84,18 +84,19 @@ def _from_register(bits: int, text: str, given: Format) -> int:
 
 def _evaluated(unit: Unit, code: int) -> Evaluated:
     inside, outside = unit.input_format, unit.output_format
-    index = code - inside.min_code
-    exact = unit.spec.exact
-    result = int(unit.design.codes[index])
+    place = np.array([code])
+    exact = unit.spec.exact_at(place)
+    results = unit.evaluate(place)
+    result = int(results[0])
     return Evaluated(
         value=float(inside.value(code)),
         code=code,
         bits=_hex(inside.to_bits(code), inside.width),
-        exact=float(_value(int(exact.floor[index]), exact)),
+        exact=float(_value(int(exact.floor[0]), exact)),
         result=float(outside.value(result)),
         result_code=result,
         result_bits=_hex(outside.to_bits(result), outside.width),
-        error_ulp=float(errors(unit)[index]),
+        error_ulp=float(exact.error_bounds(results)[0]),
     )
 
 
@@ -156,9 +157,11 @@ def _save(output: Path, array: Array) -> None:
 
 
 def _error_of(unit: Unit, codes: Array) -> dict[str, float]:
-    """The unit's own error on these codes."""
+    """The unit's own error on these codes; where it has too many codes, the largest on all of them."""
     if not codes.size:
         return {}
+    if not unit.spec.listed:
+        return {"max_error_ulp": unit.accuracy.max_error_ulp}
     found = errors(unit)[np.asarray(codes, dtype=np.int64) - unit.input_format.min_code]
     return {"max_error_ulp": float(found.max()), "mean_error_ulp": float(found.mean())}
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hwact import architectures, jobs, synth
+from hwact.architectures.problem import FITTED_ACCURACY
 from hwact.design import designs
 from hwact.entries import Entry, Job, Progress, code_sha256, entries
 from hwact.errors import ArgumentError, UnreachableError
@@ -139,7 +140,13 @@ def _candidates(search: Search, scheduler: str | None, progress: Progress) -> li
             progress("enumerating", len(keys) - len(missing) + done, len(keys))
     # A design that meets several accuracies counts once.
     all_facts = [facts for key in reversed(keys) for facts in found[key]]
-    return list({str(facts | {"accuracy": ""}): Candidate(**facts) for facts in all_facts}.values())
+    return list({_fitted(facts): Candidate(**facts) for facts in all_facts}.values())
+
+
+def _fitted(facts: Mapping[str, Any]) -> str:
+    """What tells designs apart: not for which accuracy one was found, but for which it was fitted."""
+    parameters = {FITTED_ACCURACY: facts["accuracy"], **facts["parameters"]}
+    return str({**facts, "parameters": parameters, "accuracy": None})
 
 
 def promising(candidates: Sequence[Candidate]) -> list[Candidate]:

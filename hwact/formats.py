@@ -44,6 +44,7 @@ import numpy.typing as npt
 from hwact.errors import ArgumentError, FormatError
 
 MAX_WIDTH = 64
+MAX_LISTED_WIDTH = 24  # where all codes are looked at one by one
 _QUOTIENT_ERROR = 2.0**-50  # of a float by a scale in float64: two roundings, with room
 
 Codes = npt.NDArray[np.int64]
@@ -212,7 +213,12 @@ class Format:
         return Fraction(2) ** -self.frac_bits if self.scale is None else self.scale
 
     def codes(self) -> Codes:
-        """All codes in order from the most negative, shape ``(2**width,)``, int64."""
+        """All codes in order from the most negative, shape ``(2**width,)``, int64; of at most 24 bits."""
+        if self.width > MAX_LISTED_WIDTH:
+            raise FormatError(
+                f"a format must have at most {MAX_LISTED_WIDTH} bits where all codes are listed, "
+                f"not {self.width!r} in {str(self)!r}; choose fewer, or name some codes"
+            )
         return np.arange(self.min_code, self.max_code + 1, dtype=np.int64)
 
     def value(self, code: int) -> Fraction:

@@ -75,7 +75,7 @@ class Golden(NamedTuple):
         At most 32 bits each.
     datapath : Datapath
     table : integer array
-        The output codes by the input's bits.
+        The output codes by the input's bits; read up to ``TABLE_BITS`` of them.
     origin : tuple of str
         Lines for the top of each file.
     """

@@ -10,7 +10,7 @@ from amaranth.hdl import Cat, Const, Module, Shape, Signal, Value, signed, unsig
 from amaranth.lib import stream
 from amaranth.lib.wiring import Component, In, Out, Signature
 
-from hwact.datapath.rtl import Pipeline, Table, resized
+from hwact.datapath.rtl import Pipeline, resized
 from hwact.datapath.schedule import Schedule
 from hwact.formats import Format
 
@@ -63,8 +63,6 @@ class UnitComponent(Component):
     ----------
     clocked_ports, data_ports : mapping of str to str
         Names of the Verilog ports, in order, to the names of Amaranth's signals.
-    tables : dict of str to Table
-        Read-only tables by signal name; filled by elaboration.
     """
 
     clocked_ports: ClassVar[Mapping[str, str]]
@@ -75,8 +73,6 @@ class UnitComponent(Component):
     ) -> None:
         self.schedule = schedule
         self.input_format, self.output_format, self.lanes = input_format, output_format, lanes
-        self.tables: dict[str, Table] = {}
-        self.kept: list[str] = []
         super().__init__(self._signature())
 
     @classmethod
@@ -104,8 +100,6 @@ class UnitComponent(Component):
             code = code[: self.input_format.width]
             prefix = f"lane{lane}_" if self.lanes > 1 else ""
             pipeline = Pipeline(m, self.schedule, code, enable, prefix)
-            self.tables |= pipeline.tables
-            self.kept += pipeline.kept
             y = pipeline.schedule.datapath.y
             result = resized(pipeline.y, y.signed, self.output_format.width)
             results.append(resized(result, self.output_format.signed, self.lane_bits(self.output_format)))

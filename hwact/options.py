@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import click
 
 from hwact import functions
+from hwact.architectures.constraints import Constraint
 from hwact.datapath.cost import TARGETS
 from hwact.errors import ArgumentError
 from hwact.formats import Overflow, Rounding
@@ -18,6 +19,13 @@ from hwact.synth import Options
 from hwact.synth.liberty import Liberty
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+
+_CONSTRAINTS = {
+    Constraint.MONOTONIC: "The output never falls, or never rises, as the function.",
+    Constraint.SYMMETRIC: "The function's symmetry holds exactly: odd, even, 1 - f(x), f(x) - x.",
+    Constraint.ZERO: "f(0) = 0 exactly.",
+    Constraint.TAILS: "Exactly 0, x or a constant where the rounded function is.",
+}
 
 
 def decorated(wrapped: Command, *options: Callable[[Command], Command]) -> Command:
@@ -35,7 +43,7 @@ def specification_options(wrapped: Command) -> Command:
     """What a unit computes; the functions' parameters come from the catalogue."""
     return decorated(
         wrapped,
-        click.option("--width", type=int, help="Bits; stands for SQ4.(width-4) in and out."),
+        click.option("--width", type=int, help="Bits, at most 32; stands for SQ4.(width-4) in and out."),
         click.option("--input-format", metavar="FORMAT", help="Such as SQ4.12, UQ0.8 or int8:0.05:-3."),
         click.option("--output-format", metavar="FORMAT", help="The input format unless given."),
         click.option(
@@ -57,11 +65,27 @@ def specification_options(wrapped: Command) -> Command:
     )
 
 
+def _constraint(context: click.Context, option: click.Parameter, given: bool) -> None:
+    if given:
+        context.params["constraints"] = (*context.params.get("constraints", ()), option.name)
+
+
+def constraint_options(wrapped: Command) -> Command:
+    """What a unit keeps exactly; the names reach the command together, as ``constraints``, if any."""
+    return decorated(
+        wrapped,
+        *(
+            click.option(f"--{name}", is_flag=True, expose_value=False, callback=_constraint, help=text)
+            for name, text in _CONSTRAINTS.items()
+        ),
+    )
+
+
 def choice_options(wrapped: Command) -> Command:
     """The options that choose between designs."""
     return decorated(
-        wrapped,
-        click.option("--accuracy", help="correct, faithful or max_ulp=N."),
+        constraint_options(wrapped),
+        click.option("--accuracy", help="correct, faithful, max_ulp=N or mse=N."),
         click.option("--architecture", default="auto", show_default=True, help="auto, or one to search."),
         click.option("--target", default="xc7", show_default=True, help=f"One of {', '.join(TARGETS)}."),
     )

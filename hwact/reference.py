@@ -17,9 +17,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from contextlib import contextmanager
 from fractions import Fraction
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any
 
 import flint
@@ -29,7 +30,8 @@ from flint import arb, arb_series, fmpq
 
 from hwact import functions
 from hwact.errors import ArgumentError
-from hwact.formats import Codes, Format, Overflow, Rounding, member, round_shift
+from hwact.exact import ExactValues
+from hwact.formats import Codes, Format, Overflow, Rounding, member
 from hwact.functions.algebra import Piece, Polynomial, as_ratio, exact_value, sign_of, tail
 from hwact.functions.expr import Expr, UndecidedError
 from hwact.functions.spec import FunctionSpec
@@ -38,79 +40,15 @@ GUARD_BITS = 24
 MAX_INPUT_WIDTH = 24
 MAX_OUTPUT_WIDTH = 36
 
+TERMS = 12  # of a Taylor model
+
 _BLOCK = 1 << 12
 _SMALLEST_BLOCK = 1 << 4
-_TERMS = 12
 _PRECISION = 160
 _MAX_PRECISION = 1 << 18
 _MAX_REMAINDER = 2.0**-12
 _ROUNDOFF = 2.0**-53
 _INT64_BITS = 62
-
-Booleans = npt.NDArray[np.bool_]
-
-
-@dataclass(frozen=True, eq=False)
-class ExactValues:
-    """A function's exact values over codes, in ulps of the output format, from where its code is 0.
-
-    With ``saturate`` the values are clamped to the format's range; with ``wrap`` they are taken modulo it.
-
-    Parameters
-    ----------
-    floor : int64 array
-        ``floor((value / ulp + zero_point) * 2**guard_bits)``.
-    inexact : bool array
-        Whether the value lies above that floor.
-    negative : bool array
-        With ``wrap``, whether the value was below 0 before it wrapped; else all false.
-    guard_bits : int
-    output_format : Format
-    overflow : Overflow
-    """
-
-    floor: Codes
-    inexact: Booleans
-    negative: Booleans
-    guard_bits: int
-    output_format: Format
-    overflow: Overflow
-
-    def rounded(self, rounding: Rounding) -> Codes:
-        """The correctly rounded codes."""
-        zero_point = self.output_format.zero_point
-        floor = self.floor - (zero_point << self.guard_bits)
-        if self.overflow is Overflow.WRAP:  # towards or away from zero asks for the sign before wrapping
-            span = 1 << (self.output_format.width + self.guard_bits)
-            floor = floor + span * (~self.negative & (floor < 0)) - span * (self.negative & (floor >= 0))
-        sticky = (floor << 1) | self.inexact
-        rounded = round_shift(sticky, self.guard_bits + 1, rounding) + zero_point
-        return self.output_format.fit(rounded, self.overflow)
-
-    def allowed(self) -> tuple[Codes, Codes]:
-        """Lowest and highest faithful code: the neighbours of the value, or the value where it is a code."""
-        low = self.floor >> self.guard_bits
-        fraction = (self.floor & ((1 << self.guard_bits) - 1) != 0) | self.inexact
-        if self.overflow is Overflow.WRAP:  # an interval across the seam has no order: keep its lower end
-            fraction &= low != self.output_format.max_code
-        return low, low + fraction
-
-    def within(self, max_ulp: Fraction) -> tuple[Codes, Codes]:
-        """Lowest and highest code at most ``max_ulp`` from the value; low above high where there is none."""
-        reach = math.floor(max_ulp * (1 << self.guard_bits))
-        low = -((reach - self.floor - self.inexact) >> self.guard_bits)
-        high = (self.floor + reach) >> self.guard_bits
-        first, last = self.output_format.min_code, self.output_format.max_code
-        return np.maximum(low, first), np.minimum(high, last)
-
-    def error_bounds(self, codes: Codes) -> npt.NDArray[np.float64]:
-        """Upper bounds of ``|code - value|`` in ulp, tight to ``2**-guard_bits``; multiples of it."""
-        distance = (codes.astype(np.int64) << self.guard_bits) - self.floor
-        bound = np.maximum(np.abs(distance), np.abs(distance - self.inexact))
-        if self.overflow is Overflow.WRAP:
-            span = 1 << (self.output_format.width + self.guard_bits)
-            bound = np.minimum(bound, np.abs(span - bound) + self.inexact)
-        return bound / float(1 << self.guard_bits)
 
 
 def codes(
@@ -200,22 +138,80 @@ def exact_values(
             raise ArgumentError(
                 f"the {name} format must have at most {limit} bits, not {given.width!r} ({given})"
             )
-    guard_bits = min(GUARD_BITS, _INT64_BITS - 1 - output_format.width)
-    work = _Evaluation(function, input_format, output_format, overflow, guard_bits)
-    with flint.ctx.workprec(_PRECISION):
-        saved, flint.ctx.cap = flint.ctx.cap, _TERMS + 1
-        try:
-            work.direct(0, work.floor.size) if method == "direct" else work.run()
-        finally:
-            flint.ctx.cap = saved
-    floor = work.floor + (output_format.zero_point << guard_bits)
+    every = input_format.min_code, 1 << input_format.width
+    work = _Evaluation(function, input_format, output_format, overflow, *every)
+    with working_precision():
+        work.direct(0, work.floor.size) if method == "direct" else work.run()
+    floor = work.floor
+    floor += output_format.zero_point << work.guard_bits
     for array in (floor, work.inexact, work.negative):
         array.setflags(write=False)
-    return ExactValues(floor, work.inexact, work.negative, guard_bits, output_format, overflow)
+    return ExactValues(floor, work.inexact, work.negative, work.guard_bits, output_format, overflow)
+
+
+def exact_at(
+    function: FunctionSpec, input_format: Format, output_format: Format, overflow: Overflow, codes: Codes
+) -> ExactValues:
+    """The exact values at some input codes, whatever the input's width.
+
+    Parameters
+    ----------
+    codes : int64 array, one-dimensional
+        Ascending, each once.
+    """
+    starts = np.flatnonzero(np.diff(codes, prepend=codes[:1] - 2) != 1)
+    parts = []
+    with working_precision():
+        for start, stop in pairwise([*starts.tolist(), codes.size]):
+            first = int(codes[start])
+            parts.append(_Evaluation(function, input_format, output_format, overflow, first, stop - start))
+            parts[-1].run()
+    floor, inexact, negative = (
+        np.concatenate([getattr(part, name) for part in parts]) for name in ("floor", "inexact", "negative")
+    )
+    guard_bits = parts[0].guard_bits
+    floor += output_format.zero_point << guard_bits
+    return ExactValues(floor, inexact, negative, guard_bits, output_format, overflow)
+
+
+@contextmanager
+def working_precision() -> Iterator[None]:
+    """Ball arithmetic at the precision of Taylor models, and series of their length."""
+    with flint.ctx.workprec(_PRECISION):
+        saved, flint.ctx.cap = flint.ctx.cap, TERMS + 1
+        try:
+            yield
+        finally:
+            flint.ctx.cap = saved
+
+
+def taylor_terms(expression: Expr, centre: Fraction, radius: Fraction) -> list[Any]:
+    """Enclosures of an expression's Taylor coefficients.
+
+    Returns
+    -------
+    list of flint.arb, length TERMS
+        From the constant upwards, for offsets from the centre in units of the radius.
+
+    Raises
+    ------
+    UndecidedError, ValueError
+        The expression is not analytic there, or not provably so.
+    """
+    with working_precision():
+        terms = expression.series(arb_series([_ball(centre), _ball(radius)]))
+        return [terms[i] for i in range(TERMS)]
+
+
+def taylor_remainder(expression: Expr, centre: Fraction, radius: Fraction) -> Any:
+    """Times ``u**TERMS`` an enclosure (flint.arb) of the rest of the series, for offsets u from -1 to 1."""
+    with working_precision():
+        around = _ball(centre - radius).union(_ball(centre + radius))
+        return expression.series(arb_series([around, _ball(radius)]))[TERMS]
 
 
 class _Evaluation:
-    """Fills the exact values of one function, from 0; positions count from the most negative code."""
+    """Fills the exact values of one function, from 0; positions count from the first of some codes."""
 
     def __init__(
         self,
@@ -223,22 +219,23 @@ class _Evaluation:
         input_format: Format,
         output_format: Format,
         overflow: Overflow,
-        guard_bits: int,
+        first: int,
+        size: int,
     ) -> None:
-        self.function, self.input_format = function, input_format
+        self.function, self.input_format, self.first = function, input_format, first
+        self.guard_bits = guard_bits = min(GUARD_BITS, _INT64_BITS - 1 - output_format.width)
         self.scale = (1 << guard_bits) / output_format.ulp
-        self.first_step = input_format.min_code - input_format.zero_point
+        self.first_step = first - input_format.zero_point
         ends = output_format.min_code, output_format.max_code
         self.low, self.high = ((code - output_format.zero_point) << guard_bits for code in ends)
         self.span = 1 << (output_format.width + guard_bits)
         self.wraps = overflow is Overflow.WRAP
-        size = 1 << input_format.width
         self.floor = np.zeros(size, np.int64)
         self.inexact, self.negative = np.zeros(size, np.bool_), np.zeros(size, np.bool_)
 
     def x(self, position: int) -> Fraction:
         """The input value at a position."""
-        return self.input_format.value(position + self.input_format.min_code)
+        return self.input_format.value(position + self.first)
 
     def scaled(self, value: Any) -> Any:
         """An enclosure in units of the last guard bit."""
@@ -366,11 +363,9 @@ class _Evaluation:
         """A Taylor model of the block; codes that its float64 sum leaves open are done one by one."""
         radius = 1 << max(0, (end - start - 1).bit_length() - 1)
         centre = start + radius
-        step = _ball(radius * self.input_format.ulp)
-        terms = expression.series(arb_series([_ball(self.x(centre)), step]))
-        around = _ball(self.x(start)).union(_ball(self.x(start + 2 * radius)))
-        remainder = expression.series(arb_series([around, step]))[_TERMS]
-        scaled = [self.scaled(terms[i]) for i in range(_TERMS)]
+        place = self.x(centre), radius * self.input_format.ulp
+        scaled = [self.scaled(term) for term in taylor_terms(expression, *place)]
+        remainder = taylor_remainder(expression, *place)
         bound = float(abs(self.scaled(remainder)).upper())
         if not bound < _MAX_REMAINDER or not all(c.is_finite() for c in scaled):
             return False
@@ -380,7 +375,7 @@ class _Evaluation:
         size = sum(map(abs, floats))
         if (abs(whole) + size >= 2.0 ** (_INT64_BITS - 1) and not self.wraps) or size >= 2.0**52:
             return False
-        error = bound + sum(float(c.rad()) for c in coefficients) + (2 * _TERMS + 4) * _ROUNDOFF * size
+        error = bound + sum(float(c.rad()) for c in coefficients) + (2 * TERMS + 4) * _ROUNDOFF * size
         error *= 1 + 2.0**-20  # the conversions to float above round to nearest
         t = (np.arange(start, end) - centre) / float(radius)
         value = _horner(floats, t)

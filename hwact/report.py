@@ -35,7 +35,7 @@ Pictured = tuple[Mapping[str, Any], Envelope]  # a manifest and what is drawn of
 
 
 @contextmanager
-def _figure(width: float, height: float) -> Iterator[Figure]:
+def styled(width: float, height: float) -> Iterator[Figure]:
     """A figure in the common style; inches."""
     with mpl.rc_context(_STYLE):
         yield Figure(figsize=(width, height), layout="constrained")
@@ -47,7 +47,7 @@ def error_figure(units: Sequence[Pictured], colours: Sequence[str] = COLOURS) ->
     The error is drawn as the band between the smallest and the largest of neighbouring codes, so
     that no code is left out however narrow the picture.
     """
-    with _figure(3.1 * len(units), 4.2) as figure:
+    with styled(3.1 * len(units), 4.2) as figure:
         grid = figure.subplots(2, len(units), sharex="col", sharey="row", squeeze=False)
         for unit, (above, below), colour in zip(units, grid.T, cycle(colours), strict=False):
             _draw_outputs(above, unit, colour)
@@ -75,7 +75,7 @@ def _draw_errors(axes: Axes, unit: Pictured, colour: str) -> None:
 
 def bar_figure(names: Sequence[str], values: Sequence[float], axis: str, colour: str) -> Figure:
     """One horizontal bar a name, with its number; the axis' label states the unit."""
-    with _figure(4.2, 0.8 + 0.24 * len(names)) as figure:
+    with styled(4.2, 0.8 + 0.24 * len(names)) as figure:
         axes = figure.subplots()
         bars = axes.barh(names, values, color=colour)
         axes.bar_label(bars, [f"{value:.4g}" for value in values], padding=3, fontsize=8)
@@ -90,7 +90,7 @@ def scatter_figure(
     names: Sequence[str], areas: Sequence[float], errors: Sequence[float], axis: str
 ) -> Figure:
     """Mean error over area, a point a name."""
-    with _figure(4.2, 3.8) as figure:
+    with styled(4.2, 3.8) as figure:
         axes = figure.subplots()
         marks = zip(names, areas, errors, cycle(COLOURS), cycle(MARKERS), strict=False)
         for name, area, error, colour, marker in marks:

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from hwact.formats import Format
+from hwact.formats import MAX_LISTED_WIDTH, Format
 from hwact.golden import Golden
 from hwact.interfaces import INTERFACES
 
@@ -24,7 +24,7 @@ package {name}_pkg;
   localparam int OUTPUT_LANE_BITS = {output_lane_bits};
   localparam int LANES = {lanes};
   localparam int LATENCY = {latency};
-  // Of the output codes over all input codes, as in {name}.json.
+  // Of the output codes over {digested}, as in {name}.json.
   localparam bit [255:0] GOLDEN_SHA256 =
       256'h{golden_sha256};
   /* verilator lint_on UNUSEDPARAM */
@@ -46,19 +46,19 @@ endpackage
 
 _BENCH = """\
 {origin}
-// Every input code through every lane, against the C golden model by DPI-C. With Verilator, for example:
+// {which} through every lane, against the C golden model by DPI-C. With Verilator, for example:
 //   --binary -CFLAGS -std=c++20 -F {name}.f {name}_tb.sv --top-module {name}_tb
 module {name}_tb;
   import {name}_pkg::*;
 
-  localparam int WORDS = 1 << INPUT_WIDTH;  // every code in every lane
+  localparam int WORDS = {words}
   localparam int PATIENCE = 16 * WORDS + 1000;  // cycles
 
   typedef logic [LANES*INPUT_LANE_BITS-1:0] input_word_t;
   typedef logic [LANES*OUTPUT_LANE_BITS-1:0] output_word_t;
 
   function automatic input_t code_of(input int index, input int lane);
-    return input_t'(index + lane);
+    return input_t'({code});
   endfunction
 
   function automatic input_word_t sent_word(input int index);
@@ -122,6 +122,18 @@ module {name}_tb;
   end
 endmodule
 """
+
+# What a bench sends, by whether there are few enough codes for all of them.
+_ALL = {
+    "which": "Every input code",
+    "words": "1 << INPUT_WIDTH;  // every code in every lane",
+    "code": "index + lane",
+}
+_SOME = {
+    "which": "NOT all input codes, but 65536 that are spread over them,",
+    "words": "1 << 16;",
+    "code": "(index + lane) * 32'h9E3779B1",
+}
 
 # What a bench connects to each port, and when words move.
 _STREAM = {
@@ -187,6 +199,7 @@ def package(golden: Golden, facts: Mapping[str, Any]) -> str:
         **numbers,
         **{key: facts[key] for key in ("name", "lanes", "latency", "golden_sha256")},
         origin=_comment(golden),
+        digested="all input codes" if golden.input_format.width <= MAX_LISTED_WIDTH else "65536 input codes",
         result="int" if golden.result_type == "int32_t" else "int unsigned",
     )
 
@@ -217,7 +230,8 @@ def bench(golden: Golden, facts: Mapping[str, Any]) -> str:
     ports = INTERFACES[interface].ports(facts["latency"])
     connections = ",\n".join(f"      .{port}({_CONNECTIONS[interface][port]})" for port in ports)
     wiring = f"{_MOVES[interface]}\n  {facts['name']} dut (\n{connections}\n  );\n"
-    return _BENCH.format(name=facts["name"], origin=_comment(golden), wiring=wiring)
+    sent = _ALL if golden.input_format.width <= MAX_LISTED_WIDTH else _SOME
+    return _BENCH.format(name=facts["name"], origin=_comment(golden), wiring=wiring, **sent)
 
 
 def _comment(golden: Golden) -> str:

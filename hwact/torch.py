@@ -2,7 +2,8 @@
 """Units in PyTorch networks: a module that is bit-exact with the golden model, and its gradient.
 
 The module is made of PyTorch's own operations on a table of output codes, so that it runs on every device,
-and `torch.compile` and `torch.export` see through it. Needs the extra ``hwact[torch]``.
+and `torch.compile` and `torch.export` see through it; codes on a GPU go through one Triton kernel. Needs the
+extra ``hwact[torch]``.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from fractions import Fraction
+from functools import cache
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -22,9 +25,11 @@ from hwact.formats import Codes, Format, Overflow, Rounding
 from hwact.unit import Unit
 
 TABLE_BITS = 24  # widest input whose output codes fit a table; its codes are exact in float32, too
+SCALE_BITS = 26  # a value of 24 bits over such a scale, rounded to float64, stays on its side of every tie
 AGREEMENT = 1e-6  # how near a module must be to a unit's function to be replaced; of the value, at least of 1
 
 _PIECE = 1 << 16  # elements that go through all operations while they are in the processor's cache
+_PIECES_A_THREAD = 4  # fewer take no longer than starting the thread
 _POINTS = 1 << 16
 _INTEGERS = (torch.int8, torch.int16, torch.int32, torch.int64)
 
@@ -36,28 +41,37 @@ class _Rounding(NamedTuple):
 
     parts: int
     whole: str
-    finish: Callable[[Any], Any]
+    bias: Callable[[Any], Any]  # added to the whole parts before they are divided
 
 
 _ROUNDINGS: Mapping[str, _Rounding] = {
-    Rounding.HALF_UP.value: _Rounding(2, "floor", lambda halves: (halves + 1) >> 1),
-    Rounding.HALF_EVEN.value: _Rounding(1, "round", lambda code: code),
-    Rounding.HALF_AWAY.value: _Rounding(2, "trunc", lambda halves: (halves + (halves >= 0)) >> 1),
-    Rounding.FLOOR.value: _Rounding(1, "floor", lambda code: code),
-    Rounding.TOWARD_ZERO.value: _Rounding(1, "trunc", lambda code: code),
+    Rounding.HALF_UP.value: _Rounding(2, "floor", lambda halves: 1),
+    Rounding.HALF_EVEN.value: _Rounding(1, "round", lambda code: 0),
+    Rounding.HALF_AWAY.value: _Rounding(2, "trunc", lambda halves: halves >= 0),
+    Rounding.FLOOR.value: _Rounding(1, "floor", lambda code: 0),
+    Rounding.TOWARD_ZERO.value: _Rounding(1, "trunc", lambda code: 0),
 }
 
 
 class _Numbers(NamedTuple):
-    """What the operations need of a unit, as plain numbers; `low` and `high` in parts of an ulp."""
+    """What the operations need of a unit, as plain numbers; `low` and `high` in parts of an ulp.
+
+    Parts are ``value * to_parts / divisor``, values ``(code - zero_out) * numerator / denominator``; where
+    a format is `affine`, in float64.
+    """
 
     to_parts: float
+    divisor: float
     low: int
     high: int
+    zero: int
     mask: int
     saturates: bool
     rounding: str
-    to_values: float
+    zero_out: int
+    numerator: float
+    denominator: float
+    affine: bool
 
 
 class Activation(nn.Module):
@@ -65,7 +79,9 @@ class Activation(nn.Module):
 
     Every value is quantised, looked up and dequantised as by the unit itself, on any device; the result has
     the type of the input, and is exact in it where it has as many bits as an output code. A NaN stays a NaN.
-    Infinities saturate; where the unit wraps, they and values of 2**62 ulp or more become NaN.
+    Infinities saturate; where the unit wraps, they and values of 2**62 ulp or more become NaN. Affine formats
+    are computed in float64: the result is the value rounded to the input's type; a float64 input that is
+    within 2**-52 of itself of the boundary of two codes may get either.
 
     Parameters
     ----------
@@ -95,10 +111,10 @@ class Activation(nn.Module):
             raise ArgumentError(
                 f"a unit's input must have at most {TABLE_BITS} bits to be a module, not {source.width!r}"
             )
-        if source.scale is not None or sink.scale is not None:
+        if not _is_short(source.ulp):
             raise ArgumentError(
-                f"a unit's formats must be fixed point to be a module, not {source} and {sink}; "
-                "call the unit itself"
+                f"the input's scale must be a ratio of odd numbers of at most {SCALE_BITS} bits, times a "
+                f"power of two, to be a module, not {source}; take the next float32: append f"
             )
         self.name = unit.name
         self.formats = f"{source} to {sink}"
@@ -135,22 +151,37 @@ class Activation(nn.Module):
         mine, theirs = torch.iinfo(self.table.dtype), torch.iinfo(codes.dtype)
         dtype = codes.dtype if theirs.min <= mine.min and mine.max <= theirs.max else self.table.dtype
         if _in_pieces(codes):
-            return _evaluate_pieces(codes, self.table.to(dtype), self.numbers)
+            return _evaluate_pieces(codes, self.table, self.numbers).to(dtype)
+        if codes.is_cuda and not torch.compiler.is_compiling() and (kernels := _triton_kernels()):
+            result: Tensor = kernels.evaluate(codes, self.table, self.numbers.mask, dtype)
+            return result
         return self.table[codes.to(torch.int32) & self.numbers.mask].to(dtype)
 
     def _look_up(self, values: Tensor, *, keep: bool = False) -> tuple[Tensor, Tensor | None]:
         """The results and, to `keep`, the bits of the input codes."""
         n = self.numbers
-        exact = values.dtype == torch.float64 or not 1 <= n.to_parts <= 2.0**100
+        exact = values.dtype == torch.float64 or n.affine or not 1 <= n.to_parts <= 2.0**100
         wide = values.to(torch.float64 if exact else torch.float32)
         if _in_pieces(wide):
             result, index = _look_up_pieces(wide, self.table, n, keep=keep)
             return result.to(values.dtype), index
-        parts = _parts(torch, wide * n.to_parts, n)
-        integers = parts.to(torch.int32 if n.saturates else torch.int64)
-        index = (_ROUNDINGS[n.rounding].finish(integers) & n.mask).to(torch.int32)
-        result = torch.where(parts.isnan(), torch.nan, self.table[index].to(wide.dtype) * n.to_values)
+        parts = _parts(wide * n.to_parts / n.divisor, n)
+        whole = parts.to(torch.int32 if n.saturates else torch.int64)
+        rounding = _ROUNDINGS[n.rounding]
+        index = ((((whole + rounding.bias(whole)) >> rounding.parts - 1) + n.zero) & n.mask).to(torch.int32)
+        steps = self.table[index].to(wide.dtype) - n.zero_out
+        result = torch.where(parts.isnan(), torch.nan, steps * n.numerator / n.denominator)
         return result.to(values.dtype), index
+
+
+@cache
+def _triton_kernels() -> Any:
+    """The module of Triton kernels; none without Triton. A compiler makes one kernel by itself."""
+    try:
+        from hwact import triton_kernels
+    except ImportError:
+        return None
+    return triton_kernels
 
 
 class _Slope(torch.autograd.Function):
@@ -168,87 +199,134 @@ class _Slope(torch.autograd.Function):
         return (gradient * slope).to(gradient.dtype), None, None
 
 
-def _parts(library: Any, scaled: Any, n: _Numbers) -> Any:
-    """Whole parts of an ulp within the input format, as floats; NaN where there are none. PyTorch or NumPy.
+def _parts(scaled: Tensor, n: _Numbers) -> Tensor:
+    """Whole parts of an ulp within the input format, as floats; NaN where there are none.
 
     Where the unit wraps, the integers still are to be cut to the code's bits.
     """
     rounding = _ROUNDINGS[n.rounding]
     if n.saturates:
-        scaled = library.clip(scaled, n.low, n.high)
+        scaled = scaled.clip(n.low, n.high)
     else:
-        scaled = library.where(abs(scaled) < rounding.parts * 2.0**62, scaled, library.nan)
-    return getattr(library, rounding.whole)(scaled)
+        scaled = torch.where(scaled.abs() < rounding.parts * 2.0**62, scaled, torch.nan)
+    result: Tensor = getattr(torch, rounding.whole)(scaled)
+    return result
 
 
 def _in_pieces(source: Tensor) -> bool:
-    """Whether to go through a large tensor on the CPU piece by piece; a compiler fuses operations itself."""
+    """Whether NumPy goes through a tensor piece by piece; a compiler fuses operations itself."""
     plain = type(source) in (Tensor, nn.Parameter) and source.device.type == "cpu"
-    return plain and source.numel() > _PIECE and not torch.compiler.is_compiling()
+    return plain and not torch.compiler.is_compiling()
 
 
 def _look_up_pieces(
     values: Tensor, table: Tensor, n: _Numbers, *, keep: bool
 ) -> tuple[Tensor, Tensor | None]:
-    """As :meth:`Activation._look_up`, while a piece is in the processor's cache."""
+    """As :meth:`Activation._look_up`, while a piece is in the processor's cache, each step in its place."""
     source, words = values.detach().reshape(-1).numpy(), table.numpy()
-    result, index = np.empty_like(source), np.empty(source.size * keep, dtype=np.int32)
-    scale, ulp = source.dtype.type(n.to_parts), source.dtype.type(n.to_values)
-    finish = _ROUNDINGS[n.rounding].finish
+    result, kept = np.empty_like(source), np.empty(source.size * keep, dtype=np.int32)
+    rounding, whole = _ROUNDINGS[n.rounding], np.int32 if n.saturates else np.int64
+    limit = rounding.parts * 2.0**62
 
     @np.errstate(invalid="ignore")  # whatever integer a NaN becomes, the mask makes an index of it
-    def piece(place: slice) -> None:
-        parts = _parts(np, source[place] * scale, n)
-        bits = finish(parts.astype(np.int32 if n.saturates else np.int64)) & n.mask
-        np.multiply(np.take(words, bits.astype(np.intp), mode="wrap"), ulp, out=result[place])
-        if np.isnan(parts.max()):
-            result[place][np.isnan(parts)] = np.nan
-        if keep:
-            index[place] = bits
+    def work(pieces: list[slice]) -> None:
+        size = min(_PIECE, source.size)
+        scratch = (np.empty(size, dtype) for dtype in (source.dtype, whole, np.intp))
+        all_parts, all_bits, all_index = scratch
+        for place in pieces:
+            count = place.stop - place.start
+            parts, bits, index, out = all_parts[:count], all_bits[:count], all_index[:count], result[place]
+            np.multiply(source[place], n.to_parts, out=parts)
+            if n.divisor != 1:
+                parts /= n.divisor
+            if n.saturates:
+                np.clip(parts, n.low, n.high, out=parts)
+            else:
+                parts[~(np.abs(parts) < limit)] = np.nan
+            getattr(np, rounding.whole)(parts, out=parts)
+            np.copyto(bits, parts, casting="unsafe")
+            if rounding.parts > 1:
+                bits += rounding.bias(bits)
+                bits >>= 1
+            if n.zero:
+                bits += n.zero
+            bits &= n.mask
+            np.copyto(index, bits)
+            np.copyto(out, np.take(words, index, mode="wrap"))
+            if n.zero_out:
+                out -= n.zero_out
+            out *= n.numerator
+            if n.denominator != 1:
+                out /= n.denominator
+            if np.isnan(parts.max()):
+                out[np.isnan(parts)] = np.nan
+            if keep:
+                kept[place] = bits
 
-    _for_each_piece(source.size, piece)
+    _share(source.size, work)
     result_tensor = torch.from_numpy(result).view(values.shape)
-    return result_tensor, torch.from_numpy(index).view(values.shape) if keep else None
+    return result_tensor, torch.from_numpy(kept).view(values.shape) if keep else None
 
 
 def _evaluate_pieces(codes: Tensor, table: Tensor, n: _Numbers) -> Tensor:
-    """As :meth:`Activation.evaluate`, from a table of the result's type."""
-    source, words = codes.reshape(-1).numpy(), table.numpy()
+    """As :meth:`Activation.evaluate`; the result has the table's type."""
+    words = table.numpy()
+    given = codes.reshape(-1).numpy()
+    fills = n.mask.bit_length() == 8 * given.itemsize  # the bits of the code are the index
+    source = given.view(f"u{given.itemsize}") if fills else given
     result = np.empty(source.shape, dtype=words.dtype)
 
-    def piece(place: slice) -> None:
-        np.take(words, source[place].astype(np.intp) & n.mask, out=result[place], mode="wrap")
+    def work(pieces: list[slice]) -> None:
+        scratch = np.empty(min(_PIECE, source.size), np.intp)
+        for place in pieces:
+            index = scratch[: place.stop - place.start]
+            np.copyto(index, source[place], casting="unsafe")
+            if not fills:
+                index &= n.mask
+            np.take(words, index, out=result[place], mode="wrap")
 
-    _for_each_piece(source.size, piece)
+    _share(source.size, work)
     return torch.from_numpy(result).view(codes.shape)
 
 
-def _for_each_piece(size: int, call: Callable[[slice], None]) -> None:
-    """Call for every piece, in as many threads as PyTorch has; NumPy lets go of Python's lock."""
-    pieces = [slice(start, start + _PIECE) for start in range(0, size, _PIECE)]
-    threads = min(torch.get_num_threads(), len(pieces))
-    if threads == 1:
-        for place in pieces:
-            call(place)
+def _share(size: int, work: Callable[[list[slice]], None]) -> None:
+    """Share the pieces among as many threads as pay, up to PyTorch's; NumPy lets go of Python's lock."""
+    pieces = [slice(start, min(start + _PIECE, size)) for start in range(0, size, _PIECE)]
+    threads = min(torch.get_num_threads(), len(pieces) // _PIECES_A_THREAD)
+    if threads <= 1:
+        work(pieces)
         return
     with ThreadPoolExecutor(threads) as pool:
-        for done in [pool.submit(call, place) for place in pieces]:
-            done.result()
+        list(pool.map(work, [pieces[first::threads] for first in range(threads)]))
 
 
 def _numbers(unit: Unit) -> _Numbers:
-    source = unit.input_format
+    source, sink = unit.input_format, unit.output_format
     rounding = unit.spec.rounding.value
     parts = _ROUNDINGS[rounding].parts
+    fixed = source.scale is None
+    ulp = Fraction(1) if fixed else source.ulp
+    out = (sink.ulp, Fraction(1)) if sink.scale is None else (sink.scale.numerator, sink.scale.denominator)
     return _Numbers(
-        to_parts=parts * 2.0**source.frac_bits,
-        low=parts * source.min_code,
-        high=parts * source.max_code,
+        to_parts=parts * 2.0**source.frac_bits * float(ulp.denominator),
+        divisor=float(ulp.numerator),
+        low=parts * (source.min_code - source.zero_point),
+        high=parts * (source.max_code - source.zero_point),
+        zero=source.zero_point,
         mask=(1 << source.width) - 1,
         saturates=unit.spec.overflow is Overflow.SATURATE,
         rounding=rounding,
-        to_values=2.0**-unit.output_format.frac_bits,
+        zero_out=sink.zero_point,
+        numerator=float(out[0]),
+        denominator=float(out[1]),
+        affine=not fixed or sink.scale is not None,
     )
+
+
+def _is_short(ulp: Fraction) -> bool:
+    """Whether numerator and denominator, without their powers of two, are short."""
+    odd = (number // (number & -number) for number in (ulp.numerator, ulp.denominator))
+    return max(odd).bit_length() <= SCALE_BITS
 
 
 def _smallest(number_format: Format) -> torch.dtype:
@@ -263,7 +341,7 @@ def _slopes(unit: Unit, backward: str | Unit) -> npt.NDArray[np.float64]:
     if isinstance(backward, Unit):
         slopes = _hardware_slopes(unit, backward, codes)
     elif backward == "exact":
-        slopes = unit.function.gradient().float_form(_values(codes, unit.input_format))
+        slopes = unit.function.gradient().float_form(unit.input_format.values(codes))
     elif backward == "straight_through":
         slopes = np.ones(codes.size)
     else:
@@ -280,7 +358,7 @@ def _hardware_slopes(unit: Unit, gradient: Unit, codes: Codes) -> npt.NDArray[np
             f"backward must be a unit of the derivative of {unit.function.name} from {unit.input_format}, "
             f"not {gradient.name!r}; build it with gradient=True and the same function and input format"
         )
-    return _values(gradient.evaluate(codes), gradient.output_format)
+    return gradient.output_format.values(gradient.evaluate(codes))
 
 
 def _saturated(unit: Unit, codes: Codes) -> npt.NDArray[np.bool_]:
@@ -288,13 +366,9 @@ def _saturated(unit: Unit, codes: Codes) -> npt.NDArray[np.bool_]:
     if unit.spec.overflow is not Overflow.SATURATE:
         return np.zeros(codes.size, dtype=bool)
     sink = unit.output_format
-    exact = np.ldexp(unit.function.float_form(_values(codes, unit.input_format)), sink.frac_bits)
+    exact = unit.function.float_form(unit.input_format.values(codes)) / float(sink.ulp) + sink.zero_point
     ends = (codes == unit.input_format.min_code) | (codes == unit.input_format.max_code)
     return ends | (exact < sink.min_code - 0.5) | (exact > sink.max_code + 0.5)
-
-
-def _values(codes: Codes, number_format: Format) -> npt.NDArray[np.float64]:
-    return np.ldexp(codes.astype(np.float64), -number_format.frac_bits)
 
 
 def replace(
@@ -350,7 +424,7 @@ def _check_agreement(path: str, module: nn.Module, unit: Unit) -> None:
     """Refuse a module that does not compute the unit's function, at the unit's inputs."""
     source = unit.input_format
     codes = np.linspace(source.min_code, source.max_code, min(_POINTS, 1 << source.width)).round()
-    values = _values(codes.astype(np.int64), source)
+    values = source.values(codes.astype(np.int64))
     wanted = torch.from_numpy(unit.function.float_form(values))
     got = copy.deepcopy(module).cpu().double().eval()(torch.from_numpy(values))
     near = (got - wanted).abs() <= AGREEMENT * wanted.abs().clamp(min=1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
@@ -17,21 +17,24 @@ import numpy as np
 import numpy.typing as npt
 
 from hwact import bundle, functions, naming
-from hwact.accuracy import AccuracyReport
+from hwact.accuracy import AccuracyReport, spread_codes
+from hwact.architectures.constraints import parse
 from hwact.architectures.problem import Accuracy, Parameters, UnitSpec
 from hwact.datapath import cost
+from hwact.datapath.evaluate import evaluate
 from hwact.datapath.schedule import Schedule
 from hwact.datapath.verilog import convert
 from hwact.design import Design, choose
 from hwact.errors import ArgumentError, BundleError
 from hwact.formats import Format, Overflow, Rounding, member
 from hwact.functions.spec import FunctionSpec
-from hwact.golden import Golden
+from hwact.golden import TABLE_BITS, Golden
 from hwact.interfaces import INTERFACES, UnitComponent, port_records
 
 Array = npt.NDArray[Any]
 MAX_LANES = 64
 CORRECT_UP_TO = 10
+DIGESTED_CODES = 1 << 16  # of an input of more than 24 bits
 _BLOCK = 1 << 14
 
 
@@ -111,6 +114,9 @@ class Unit:
         flat = array.reshape(-1)
         fits = np.can_cast(self.output_format.dtype, array.dtype) and array.dtype.kind in "iu"
         result = np.empty(flat.size, dtype=array.dtype if fits else self.output_format.dtype)
+        if not self.spec.listed:
+            result[:] = evaluate(self.design.datapath, flat.astype(np.int64))
+            return result.reshape(array.shape)
         table, mask = self._table.astype(result.dtype), self._table.size - 1
         for start in range(0, flat.size, _BLOCK):
             block = slice(start, start + _BLOCK)
@@ -147,9 +153,7 @@ class Unit:
     def verilog(self) -> str:
         """The unit as one Verilog-2001 module, with a note of its origin."""
         component = self.component()
-        module = convert(
-            component, self.name, component.ports(self.latency), component.tables, component.kept
-        )
+        module = convert(component, self.name, component.ports(self.latency))
         return "".join(f"// {line}\n" for line in bundle.origin(self.manifest_facts())) + module
 
     def manifest_facts(self) -> dict[str, Any]:
@@ -159,20 +163,21 @@ class Unit:
             "name": self.name,
             "function": self.function.name,
             "expression": self.expression,
-            "parameters": {key: _json_number(value) for key, value in self.function.arguments},
+            "parameters": {key: json_number(value) for key, value in self.function.arguments},
             "gradient": self.function.is_gradient,
             "input_format": str(spec.input_format),
             "output_format": str(spec.output_format),
             "rounding": spec.rounding.value,
             "overflow": spec.overflow.value,
             "requested_accuracy": str(spec.accuracy),
+            "constraints": [str(each) for each in spec.constraints],
             "target": spec.target.name,
             "architecture": self.design.architecture,
             "architecture_parameters": dict(self.design.parameters),
             "interface": self.interface,
             "lanes": self.lanes,
             "latency": self.latency,
-            "requested_clock_mhz": None if self.clock is None else _json_number(Fraction(self.clock)),
+            "requested_clock_mhz": None if self.clock is None else json_number(Fraction(str(self.clock))),
             "initiation_interval": 1,
             "ports": port_records(
                 self.interface, self.latency, spec.input_format, spec.output_format, self.lanes
@@ -189,9 +194,19 @@ class Unit:
 
     @cached_property
     def golden_sha256(self) -> str:
-        """Digest of the output codes over all input codes, little-endian in the smallest type."""
+        """Digest of the output codes over all input codes, little-endian in the smallest type.
+
+        Where the input has more than 24 bits: over 65 536 of them, :func:`hwact.accuracy.spread_codes`.
+        """
         dtype = self.output_format.dtype.newbyteorder("<")
-        return hashlib.sha256(self.design.codes.astype(dtype).tobytes()).hexdigest()
+        codes = self.design.codes if self.spec.listed else self.evaluate(self.digested_codes)
+        return hashlib.sha256(codes.astype(dtype).tobytes()).hexdigest()
+
+    @property
+    def digested_codes(self) -> Array:
+        """The input codes that the digest is over, in its order."""
+        given = self.input_format
+        return given.codes() if self.spec.listed else spread_codes(given, DIGESTED_CODES)
 
     def write(self, out: str | Path) -> Path:
         """Write the bundle into ``<out>/<name>``; returns that folder."""
@@ -201,13 +216,13 @@ class Unit:
             self.input_format,
             self.output_format,
             self.design.datapath,
-            self._table,
+            self._table if self.input_format.width <= TABLE_BITS else np.empty(0, np.int64),
             bundle.origin(manifest),
         )
         return bundle.write(Path(out), self.name, bundle.files(manifest, self.verilog, golden))
 
 
-def _json_number(value: Fraction) -> int | float | str:
+def json_number(value: Fraction) -> int | float | str:
     """A JSON number where one is exact, else text."""
     if value.denominator == 1:
         return int(value)
@@ -223,6 +238,7 @@ def specification(
     rounding: str | None = None,
     overflow: str = "saturate",
     accuracy: str | None = None,
+    constraints: Iterable[str] = (),
     target: str = "xc7",
     gradient: bool = False,
     expression: str | None = None,
@@ -242,6 +258,7 @@ def specification(
         rounding=member(Rounding, "rounding", rounding),
         overflow=member(Overflow, "overflow", overflow),
         accuracy=Accuracy.parse(default if accuracy is None else accuracy),
+        constraints=parse(constraints),
         target=cost.target(target),
     )
 
@@ -255,6 +272,7 @@ def build(
     rounding: str | None = None,
     overflow: str = "saturate",
     accuracy: str | None = None,
+    constraints: Iterable[str] = (),
     architecture: str = "auto",
     architecture_parameters: Parameters | None = None,
     target: str = "xc7",
@@ -280,8 +298,10 @@ def build(
     rounding : str
         ``half_up`` unless given, or ``half_even`` for an affine output.
     accuracy : str
-        ``correct``, ``faithful`` or ``max_ulp=N``. Unless given: correct for formats of at most 10 bits and
-        for piecewise polynomials such as SmeLU, else faithful.
+        ``correct``, ``faithful``, ``max_ulp=N`` or ``mse=N``. Unless given: correct for formats of at most
+        10 bits and for piecewise polynomials such as SmeLU, else faithful.
+    constraints : iterable of str
+        Of ``monotonic``, ``symmetric``, ``zero`` and ``tails``: :mod:`hwact.architectures.constraints`.
     architecture_parameters : mapping
         Those of one architecture's one design; the best are searched unless given.
     latency : int
@@ -308,6 +328,7 @@ def build(
         rounding=rounding,
         overflow=overflow,
         accuracy=accuracy,
+        constraints=constraints,
         target=target,
         gradient=gradient,
         expression=expression,
@@ -315,7 +336,7 @@ def build(
         **parameters,
     )
     _check_interface(interface, lanes)
-    _check_clock(clock, latency)
+    check_clock(clock, latency)
     unit_name = (
         naming.checked(name)
         if name is not None
@@ -359,13 +380,14 @@ def rebuilt(manifest: Mapping[str, Any]) -> Unit:
             rounding=member(Rounding, "rounding", facts["rounding"]),
             overflow=member(Overflow, "overflow", facts["overflow"]),
             accuracy=Accuracy.parse(facts["requested_accuracy"]),
+            constraints=parse(facts["constraints"]),
             target=cost.target(facts["target"]),
         )
         _check_interface(facts["interface"], facts["lanes"])
         design = Design.build(spec, facts["architecture"], facts["architecture_parameters"])
         plan = design.plan(facts["latency"])
         clock = facts["requested_clock_mhz"]
-        _check_clock(clock)
+        check_clock(clock)
         name = naming.checked(facts["name"])
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         missing = isinstance(error, KeyError)
@@ -430,7 +452,8 @@ def _check_interface(interface: str, lanes: int) -> None:
         raise ArgumentError(f"lanes must be an integer from 1 to {MAX_LANES}, not {lanes!r}")
 
 
-def _check_clock(clock: float | None, latency: int | None = None) -> None:
+def check_clock(clock: float | None, latency: int | None = None) -> None:
+    """Refuse what is no clock, and one beside a latency."""
     if clock is None:
         return
     if isinstance(clock, bool) or not isinstance(clock, (int, float)) or not 0 < clock < math.inf:

@@ -63,9 +63,9 @@ def build(folder: Path, *sources: Path, flags: tuple[str, ...] = STRICT, command
     return program
 
 
-def run(program: Path) -> bytes:
-    """What a program writes; it must find nothing undefined."""
-    done = subprocess.run([program], capture_output=True, check=False)
+def run(program: Path, given: bytes = b"") -> bytes:
+    """What a program makes of its input; it must find nothing undefined."""
+    done = subprocess.run([program], input=given, capture_output=True, check=False)
     assert done.returncode == 0, done.stderr.decode()[-3000:]
     return done.stdout
 

@@ -35,6 +35,7 @@ async def all_codes(dut: Any) -> None:
     clock, reset, level, data, valid, i_ready, o_ready = signals
     random = Random(2)
     Clock(clock, 2, "ns").start()
+    beside = [dut.s_axis_tlast, dut.s_axis_tuser] if UNIT.interface == "axis" else []
     for handle, value in ((valid, 0), (reset, level), (o_ready, 1), (data, 0)):
         if handle is not None:
             handle.value = value
@@ -52,6 +53,8 @@ async def all_codes(dut: Any) -> None:
                 await RisingEdge(clock)
             lanes = [(first + lane) % (1 << width) for lane in range(UNIT.lanes)]
             data.value = sum(code << bits * lane for lane, code in enumerate(lanes))
+            for handle in beside:
+                handle.value = random.getrandbits(1)
             valid.value = 1
             moved = False
             while not moved:

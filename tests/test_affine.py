@@ -215,7 +215,7 @@ def test_foldings_that_need_other_formats_say_so(kind: str) -> None:
                 input_format=formats[0],
                 output_format=formats[1],
                 architecture="table",
-                architecture_parameters={"folding": kind},
+                architecture_parameters={"folding": kind, "magnitude": "chain", "logic": "cases"},
             )
 
 
@@ -236,9 +236,24 @@ def test_the_command_line(here: Path, run: Run) -> None:
 @pytest.mark.parametrize(
     ("function", "formats", "architecture", "parameters"),
     [
-        ("tanh", ("int8:0.03f", "int8:1/127:5"), "table", {"folding": "magnitude"}),
-        ("sigmoid", ("int8:0.06f", "uint8:1/128:9"), "table", {"folding": "magnitude"}),
-        ("gelu", ("int8:0.03f", "int8:0.015f:-90"), "table", {"folding": "magnitude"}),
+        (
+            "tanh",
+            ("int8:0.03f", "int8:1/127:5"),
+            "table",
+            {"folding": "magnitude", "magnitude": "chain", "logic": "cases"},
+        ),
+        (
+            "sigmoid",
+            ("int8:0.06f", "uint8:1/128:9"),
+            "table",
+            {"folding": "magnitude", "magnitude": "chain", "logic": "cases"},
+        ),
+        (
+            "gelu",
+            ("int8:0.03f", "int8:0.015f:-90"),
+            "table",
+            {"folding": "magnitude", "magnitude": "chain", "logic": "cases"},
+        ),
         ("smelu", ("int8:1/32:17", "int8:1/32:-60"), "quadratic", {}),
         ("hardswish", ("int10:0.013:100", "int10:0.01:-300"), "quadratic", {}),
     ],
@@ -261,7 +276,19 @@ def test_other_designs_take_zero_points_too(
 def test_a_module_refuses_what_it_cannot_do() -> None:
     from hwact.torch import Activation
 
-    unit = hwact.build("relu", input_format="int4:0.5:1", output_format="SQ2.2")
-    message = "a unit's formats must be fixed point to be a module, not int4:0.5:1 and SQ2.2; call the unit"
+    unit = hwact.build("relu", input_format="int4:1/134217729:1", output_format="SQ2.2")
+    message = "the input's scale must be a ratio of odd numbers of at most 26 bits, .* append f"
     with pytest.raises(ArgumentError, match=message):
         Activation(unit)
+
+
+def test_affine_slopes_are_zero_where_the_output_saturates() -> None:
+    import torch
+
+    from hwact.torch import Activation
+
+    unit = hwact.build("relu", input_format="int8:0.05f:-3", output_format="uint8:0.02f:10")
+    values = torch.tensor([-7.0, -1.0, 1.0, 4.8, 5.0, 7.0], requires_grad=True)
+    Activation(unit)(values).sum().backward()
+    assert values.grad is not None
+    assert values.grad.tolist() == [0, 0, 1, 1, 0, 0]  # 245 steps of 0.02 are 4.9

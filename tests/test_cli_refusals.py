@@ -19,7 +19,7 @@ pytestmark = pytest.mark.usefixtures("here")
 _FORMAT = r"a format must look like SQ4\.12, UQ0\.8, .*, int8:0\.05:-3 or uint8:0\.05f, not {}"
 _WIDTH = r"width must be an integer from 2 to 64, not {}; it stands for the format SQ4\.\(width-4\)"
 _BETA = "beta must be a finite number and above 0, not '{}'; it is half the width .*"
-_ACCURACY = "accuracy must be correct, faithful or max_ulp=N with N above 0, not '{}'; N is at most .*"
+_ACCURACY = "accuracy must be correct, faithful, max_ulp=N or mse=N with N above 0, not '{}'; N is at most .*"
 _NAME = "a unit's name must be 1 to 100 letters, digits and underscores after a first letter, not '{}'; .*"
 _NUMBER = r"a number must be a finite value such as -1\.5 or a code such as 0x1000, not '{}'"
 _OUT = "the output folder must be one that can be written, not '{}' .*; choose another with --out"
@@ -37,7 +37,7 @@ GENERATE: list[tuple[str, str]] = [
     ("gelu --width 1", _WIDTH.format(1)),
     ("gelu --width -3", _WIDTH.format(-3)),
     ("gelu --width 200", _WIDTH.format(200)),
-    ("gelu --width 30", r"the input format must have at most 24 bits, not 30 in 'SQ4\.26'; choose .*"),
+    ("gelu --width 40", r"the input format must have at most 32 bits, not 40 in 'SQ4\.36'; choose .*"),
     ("gelu --width six", "Invalid value for '--width': 'six' is not a valid integer."),
     ("gelu --input-format Q4.12", _FORMAT.format("'Q4.12'")),
     ("gelu --input-format SQ4.99999", _FORMAT.format(r"'SQ4\.99999'")),

@@ -252,7 +252,7 @@ REFUSED = {
     "--width 4 --functions nope_grad": "the function must be .*, not 'nope'; .*",
     "--width 4 --targets ,": _DIFFERENT.format("targets", r"\[\]"),
     "--width 4 --targets moon": "a synthesis target must be one of xc7, .*, asic, not 'moon'",
-    "--width 4 --accuracy best": "accuracy must be correct, faithful or max_ulp=N .*, not 'best'; .*",
+    "--width 4 --accuracy best": "accuracy must be correct, faithful, max_ulp=N or mse=N .*, not 'best'; .*",
     "--width 4 --seeds 0": "seeds must be at least 1, not 0; or say --no-place",
     "--width 4 --liberty none.lib": r"the Liberty file must be .* read, not 'none\.lib' \(.*\); name a .*",
     "--width 4 --liberty file": "the Liberty file must hold a library of cells, not be 'file'; name .*",

@@ -49,6 +49,8 @@ def oracle(node: g.Node, x: int) -> int:
             return v[0] ** 2
         case g.Invert():
             return -1 - v[0]
+        case g.Negate():
+            return -v[0] if v[1] else v[0]
         case g.Known():
             return v[0]
         case g.ShiftLeft():
@@ -94,7 +96,7 @@ def condition(draw: st.DrawFn, nodes: list[g.Node]) -> g.Node:
 def lookup(draw: st.DrawFn, nodes: list[g.Node]) -> g.Node:
     address = pick(draw, nodes).bits(0, draw(st.integers(1, 4)))
     words = st.lists(st.integers(-100, 100), min_size=address.high + 1, max_size=address.high + 1)
-    return address.lookup(tuple(draw(words)))
+    return address.lookup(tuple(draw(words)), lut_inputs=draw(st.sampled_from((0, 3, 4))))
 
 
 def saturate(draw: st.DrawFn, nodes: list[g.Node]) -> g.Node:
@@ -129,6 +131,9 @@ GROW: dict[str, Grow] = {
     "bits": bits,
     "compare": condition,
     "select": lambda draw, nodes: condition(draw, nodes).select(pick(draw, nodes), pick(draw, nodes)),
+    "negate": lambda draw, nodes: pick(draw, nodes).negated_where(
+        condition(draw, nodes), chained=draw(st.booleans())
+    ),
     "concat": concat,
     "lookup": lookup,
     "saturate": saturate,
@@ -220,7 +225,7 @@ def verilog_of(datapath: g.Datapath, latency: int, name: str) -> str:
     inside = Format(datapath.x.signed, datapath.x.width, 0)
     outside = Format(datapath.y.signed, datapath.y.width, 0)
     component = BareUnit(schedule(datapath, XC7, latency), inside, outside)
-    return convert(component, name, component.ports(latency), component.tables)
+    return convert(component, name, component.ports(latency))
 
 
 BENCH = """

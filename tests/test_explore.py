@@ -239,7 +239,7 @@ REFUSED = {
     "tanh --width 4 --latencies 0,-1": _NUMBERS.format("-1"),
     "tanh --width 4 --latencies ,": r"latencies must be at least one, not \(\)",
     "tanh --width 4 --accuracies ,": r"accuracies must be at least one, not \(\)",
-    "tanh --width 4 --accuracies best": "accuracy must be correct, faithful or max_ulp=N .*, not 'best'; .*",
+    "tanh --width 4 --accuracies best": "accuracy must be correct, faithful, max_ulp=N .*, not 'best'; .*",
     "tanh --width 4 --accuracies max_ulp=0.01": r"accuracies must hold .*, not \['max_ulp=0\.01'\]; ask .*",
     "tanh --width 4 --seeds 0": "seeds must be at least 1, not 0; or say --no-place",
     "tanh --width 4 --interface wires": "interface must be one of stream, .*bare.*, not 'wires'",

@@ -22,6 +22,7 @@ ROUND_TRIPS: list[dict[str, Any]] = [
     {"function": "tanh", "width": 9, "accuracy": "faithful", "architecture": "piecewise", "lanes": 2},
     {"function": "tanh", "width": 8, "accuracy": "max_ulp=1.5", "rounding": "floor", "overflow": "wrap"},
     {"function": "swish", "width": 6, "beta": 1.7, "gradient": True, "latency": 0, "name": "slope"},
+    {"function": "gelu", "width": 7, "accuracy": "mse=1e-2", "constraints": ["symmetric", "tails"]},
     {"expression": "x*x/4", "width": 6},
     {"expression": "x*x/8", "width": 6, "gradient": True, "name": "parabola", "target": "ecp5"},
 ]
@@ -50,8 +51,8 @@ def test_a_manifest_gives_the_unit_back(options: dict[str, Any]) -> None:
     "key",
     [
         "name", "function", "expression", "parameters", "gradient", "input_format", "output_format",
-        "rounding", "overflow", "requested_accuracy", "target", "architecture", "architecture_parameters",
-        "interface", "lanes", "latency",
+        "rounding", "overflow", "requested_accuracy", "constraints", "target", "architecture",
+        "architecture_parameters", "interface", "lanes", "latency",
     ],
 )  # fmt: skip
 def test_a_manifest_without_a_key_is_refused(key: str, gelu: hwact.Unit) -> None:
@@ -74,6 +75,9 @@ def test_a_manifest_without_a_key_is_refused(key: str, gelu: hwact.Unit) -> None
         ("output_format", "SQ4", "format must look like .*, not 'SQ4'"),
         ("rounding", "up", "rounding must be one of .*, not 'up'"),
         ("requested_accuracy", 1, "accuracy must be .*, not 1"),
+        ("constraints", "zero", "constraints must be .*, not 'zero'"),
+        ("constraints", [1], "a constraint must be .*, not 1"),
+        ("constraints", ["zero", "monotonic"], "monotonic must be asked of"),
         ("target", [], "unhashable"),
         ("architecture", "magic", "architecture must be .*, not 'magic'"),
         ("architecture_parameters", None, "'NoneType'"),

@@ -6,7 +6,6 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,65 +13,71 @@ import pytest
 import hwact
 from examples.matvec.engine import Engine, Integers, Layer
 from examples.matvec.run import ROOT, simulate
-from hwact.unit import Unit
+from hwact.requantise import RequantisingUnit, Scaled, build, channels
 from tests.verifying import flip_table_bit
 
 COUNT = 6
+OFF = 1.01
 PAGE = (ROOT / "docs" / "verification.md").read_text(encoding="utf-8")
 
 
+def unit_of(scale: list[float]) -> RequantisingUnit:
+    activation = hwact.build("gelu", width=8, architecture="table")
+    return build(Scaled.of(channels(scale), activation))
+
+
+SCALES = [6.0e-4, 5.5e-4, 7e-4, 6.5e-4, 5e-4]
+
+
 @pytest.fixture(scope="module")
-def unit() -> Unit:
-    return hwact.build("gelu", width=8, architecture="table")
+def unit() -> RequantisingUnit:
+    return unit_of(SCALES)
 
 
 @pytest.fixture(scope="module")
 def layer() -> Layer:
     random = np.random.default_rng(1)
-    weights, bias = random.integers(-128, 128, (5, 7)), random.integers(-2000, 2000, 5)
-    return Layer(weights, bias, multiplier=20_309, shift=21)
+    return Layer(random.integers(-128, 128, (5, 7)), random.integers(-2000, 2000, 5))
 
 
 @pytest.fixture(scope="module")
-def x(layer: Layer, unit: Unit) -> Integers:
+def x(layer: Layer, unit: RequantisingUnit) -> Integers:
     vectors = np.random.default_rng(2).integers(-128, 128, (COUNT, 7))
-    codes = layer.codes(vectors, unit)
+    assert isinstance(unit.form, Scaled)
+    codes = unit.form.stage.evaluate(layer.sums(vectors))
     assert codes.min() == -128
     assert codes.max() == 127
     assert len(np.unique(codes)) > 15
     return vectors
 
 
-def test_requantisation_is_rounded_half_up(unit: Unit) -> None:
-    layer = Layer(np.array([[1]]), np.array([0]), multiplier=3, shift=3)
-    sums = np.arange(-128, 128)[:, None]
-    assert np.array_equal(layer.codes(sums, unit), np.floor(sums * 3 / 8 + 0.5))
-
-
 @pytest.mark.parametrize("simulator", ["icarus", pytest.param("verilator", marks=pytest.mark.slow)])
-def test_the_engine_equals_its_integer_model(simulator: str, unit: Unit, layer: Layer, x: Integers) -> None:
+def test_the_engine_equals_its_integer_model(
+    simulator: str, unit: RequantisingUnit, layer: Layer, x: Integers
+) -> None:
     found = simulate(Engine(layer, unit).verilog(), layer, unit, x, simulator)
     assert not isinstance(found, str), found
     assert found.shape == (COUNT, 5)
-    assert np.array_equal(found, unit.evaluate(layer.codes(x, unit)))
+    assert np.array_equal(found, unit.form.evaluate(layer.sums(x)))
+    assert np.array_equal(found, unit.evaluate(unit.words(layer.sums(x))))
 
 
-def test_a_multiplier_off_by_one_is_seen(unit: Unit, layer: Layer, x: Integers) -> None:
-    off = replace(layer, multiplier=layer.multiplier + 1)
-    assert (layer.codes(x, unit) != off.codes(x, unit)).sum() == 1
-    found = simulate(Engine(off, unit).verilog(), layer, unit, x, "icarus")
+def test_a_scale_that_is_slightly_off_is_seen(unit: RequantisingUnit, layer: Layer, x: Integers) -> None:
+    off = unit_of([*SCALES[:3], SCALES[3] * OFF, SCALES[4]])
+    assert (unit.form.evaluate(layer.sums(x)) != off.form.evaluate(layer.sums(x))).sum() == 1
+    found = simulate(Engine(layer, off).verilog(), layer, unit, x, "icarus")
     assert isinstance(found, str)
     assert f"    {found}\n" in PAGE
 
 
 @pytest.mark.slow
-def test_a_flipped_bit_of_the_table_is_seen(unit: Unit) -> None:
-    layer = Layer(np.array([[1, 0]]), np.array([0]), multiplier=1 << 14, shift=14)
+def test_a_flipped_bit_of_the_table_is_seen() -> None:
+    layer, unit = Layer(np.array([[1, 0]]), np.array([0])), unit_of([1 / 16])
     vectors = np.stack([np.arange(-128, 128), np.zeros(256, dtype=np.int64)], axis=1)
-    assert np.array_equal(layer.codes(vectors, unit)[:, 0], unit.input_format.codes())
-    good = Engine(layer, unit).verilog()
-    start = good.index("\n// ")  # of the unit's module
-    found = simulate(good[:start] + flip_table_bit(good[start:], 0x2D), layer, unit, vectors, "icarus")
+    assert isinstance(unit.form, Scaled)
+    assert np.array_equal(unit.form.stage.evaluate(layer.sums(vectors))[:, 0], np.arange(-128, 128))
+    broken = flip_table_bit(Engine(layer, unit).verilog(), 0x2D)
+    found = simulate(broken, layer, unit, vectors, "icarus")
     assert isinstance(found, str)
     assert f"    {found}\n" in PAGE
 

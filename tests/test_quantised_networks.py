@@ -20,8 +20,9 @@ from onnx import TensorProto, helper, numpy_helper
 
 import hwact
 from hwact import functions
+from hwact.exact import ExactValues
 from hwact.formats import Codes, Format, Rounding
-from hwact.reference import ExactValues, exact_values
+from hwact.reference import exact_values
 
 pytestmark = pytest.mark.filterwarnings("ignore:torch.quantize_per_tensor")
 

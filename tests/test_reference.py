@@ -16,9 +16,10 @@ from mpmath import mp, mpf
 
 from hwact import functions, reference
 from hwact.errors import ArgumentError
+from hwact.exact import ExactValues
 from hwact.formats import Format, Overflow, Rounding
 from hwact.functions import FunctionSpec
-from hwact.reference import ExactValues, exact_values
+from hwact.reference import exact_values
 from tests.oracles import CASE_IDS, CASES, DIGITS, OTHERS, floor_of, value
 
 SQ4_12 = Format.parse("SQ4.12")

@@ -115,6 +115,26 @@ def test_real_ties_follow_the_rounding_mode() -> None:
         assert table.evaluate(codes[:, None])[:, 0].tolist() == expected
 
 
+def test_ties_at_irrational_arguments_follow_the_rounding_mode() -> None:
+    """SmeLU is ((x + 1) / 2)**2 near 0; with x = a / sqrt(2) - 1 that is a**2 / 8, in quarters a**2 / 2."""
+    ties = 0
+    for rounding in Rounding:
+        channel = Channel(Fraction(1), offset=Fraction(-1), radicand=Fraction(2))
+        smelu = functions.get("smelu", beta=1)
+        table = Thresholds.of(smelu, [channel], Format.parse("SQ4.2"), rounding=rounding, bits=4)
+        accumulators = np.arange(-8, 8)
+        for a, code in zip(accumulators.tolist(), table.evaluate(accumulators[:, None])[:, 0], strict=True):
+            if a <= 0:
+                assert code == 0
+            elif a <= 2:  # x < 1
+                assert code == round_fraction(Fraction(a * a, 2), rounding)
+                ties += a % 2
+            else:
+                with mp.workdps(60):
+                    assert code == round_fraction(Fraction(str(4 * (a / mp.sqrt(2) - 1))), rounding)
+    assert ties == len(Rounding)
+
+
 def test_the_layer_of_pytorch() -> None:
     """Batch normalisation in evaluation mode and GELU, in float64, on random sums."""
     norm = torch.nn.BatchNorm1d(3, eps=1e-5).double().eval()

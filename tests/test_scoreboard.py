@@ -43,6 +43,7 @@ class Wires:
         widths = bits or (unit.input_format.width * unit.lanes, unit.output_format.width * unit.lanes)
         names = {"i_data": widths[0], "o_data": widths[1]}
         names |= dict.fromkeys(("i_valid", "i_ready", "o_valid", "o_ready", "rst", "clk"), 1)
+        names |= dict.fromkeys(("i_last", "o_last"), 1) | {"i_user": 2, "o_user": 2}
         self.handles = {name: Handle(name, width) for name, width in names.items()}
         dut: Any = SimpleNamespace(**self.handles)
         options = {"source": Stream.of(dut, "i_"), "sink": Stream.of(dut, "o_"), "reset": dut.rst} | options
@@ -225,6 +226,44 @@ def test_lanes_and_what_pads_them() -> None:
         wires.board.expect([1, 2, 3])
 
 
+def test_last_and_user_come_with_their_words(gelu: Unit) -> None:
+    wires = Wires(gelu)
+    beside = [("1", "00"), ("0", "01"), ("0", "10"), ("1", "11")]
+    for last, user in beside:
+        wires.edge(i=0, i_last=last, i_user=user)
+    for last, user in beside:
+        wires.edge(o=0, o_last=last, o_user=user)
+    wires.board.finish()
+    assert wires.board.codes_checked == 4
+    for fault, message in (
+        ({"o_last": "0"}, r"cycle 2: word 0, input 0x00 .*: o_last must be 1, as at the input, not 0"),
+        ({"o_user": "11"}, r"cycle 2: word 0, input 0x00 .*: o_user must be 01, as at the input, not 11"),
+        ({"o_last": "X"}, "o_last must be 1, as at the input, not X"),
+    ):
+        wires = Wires(gelu)
+        wires.edge(i=0, i_last="1", i_user="01")
+        with pytest.raises(AssertionError, match=message):
+            wires.edge(o=0, **{"o_last": "1", "o_user": "01", **fault})
+
+
+def test_last_and_user_hold_with_a_stalled_word(gelu: Unit) -> None:
+    wires = Wires(gelu)
+    wires.edge(i=0, i_last="1")
+    wires.edge(o=0, o_last="1", o_ready="0")
+    with pytest.raises(AssertionError, match="tlast and tuser beside a stalled o_data must hold"):
+        wires.edge(o=0, o_last="0")
+
+
+def test_last_and_user_on_one_side_alone_are_not_looked_at(gelu: Unit) -> None:
+    wires = Wires(gelu)
+    dut: Any = SimpleNamespace(**{k: v for k, v in wires.handles.items() if k not in ("i_last", "i_user")})
+    board = ActivationScoreboard(gelu, dut.clk, source=Stream.of(dut, "i_"), sink=Stream.of(dut, "o_"))
+    wires.board = board
+    wires.edge(i=0)
+    wires.edge(o=0, o_last="1", o_user="10")
+    assert board.codes_checked == 1
+
+
 def pipeline(*words: tuple[int | None, int]) -> ActivationScoreboard:
     """Words in, and words on the output, at the edges of a pipeline of two stages without handshake."""
     unit = hwact.build("relu", width=8, interface="bare", latency=2)
@@ -315,6 +354,30 @@ def test_a_simulated_fault_is_seen(fault: str, tmp_path: Path) -> None:
     checked, said = simulate(manifest, by_hand("stream", tmp_path, fault), tmp_path, "icarus")
     assert checked == ""
     assert re.search(SIMULATED[fault], said), said
+
+
+SIDEBANDS = {
+    "dropped": ("m_axis_tlast <= 1'h0", r"m_axis_tlast must be 1, as at the input, not 0"),
+    "early": (
+        "m_axis_tlast <= s_axis_tlast",
+        r"m_axis_tlast must be [01], as at the input, not [01]",
+    ),
+}
+
+
+@pytest.mark.parametrize("fault", ["early", pytest.param("dropped", marks=pytest.mark.slow)])
+def test_a_stage_that_loses_or_shifts_tlast_is_seen(fault: str, tmp_path: Path) -> None:
+    unit = hwact.build("relu", width=4, interface="axis", latency=2, name="unit")
+    bundle = unit.write(tmp_path)
+    text = (bundle / "unit.v").read_text(encoding="utf-8")
+    wrong, message = SIDEBANDS[fault]
+    broken, count = re.subn(r"m_axis_tlast <= \w+", wrong, text)
+    assert count == 1
+    path = tmp_path / "broken.v"
+    path.write_text(broken, encoding="utf-8")
+    checked, said = simulate(unit.manifest(), path, tmp_path, "icarus")
+    assert checked == ""
+    assert re.search(rf"unit\.m_axis_tdata: cycle \d+: word \d+, input .*: {message}", said), said
 
 
 UNITS: dict[str, dict[str, Any]] = {

@@ -32,7 +32,9 @@ FLOATS = (torch.float32, torch.float64)
 @pytest.fixture(params=["at_once", "in_pieces"])
 def path(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Either way through a tensor on the CPU; in pieces that do not divide the sizes used here."""
-    monkeypatch.setattr(hwact_torch, "_PIECE", 999 if request.param == "in_pieces" else 1 << 60)
+    monkeypatch.setattr(hwact_torch, "_PIECE", 999)
+    if request.param == "at_once":
+        monkeypatch.setattr(hwact_torch, "_in_pieces", lambda source: False)
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +61,7 @@ def exactly(unit: Unit, values: Tensor) -> Tensor:
     """The unit's results by rational arithmetic, one value at a time."""
     source, spec = unit.input_format, unit.spec
     codes = [source.quantise(Fraction(v), spec.rounding, spec.overflow) for v in values.tolist()]
-    return torch.from_numpy(unit.evaluate(codes) * float(unit.output_format.ulp)).to(values.dtype)
+    return torch.from_numpy(unit.output_format.values(unit.evaluate(codes))).to(values.dtype)
 
 
 @pytest.mark.usefixtures("path")
@@ -82,6 +84,36 @@ def test_every_tie_and_its_neighbours(formats: tuple[str, str], rounding: str, o
         checked += values.numel()
     codes = 1 << unit.input_format.width
     assert checked >= 2 * (3 * 8 * codes - 2)
+
+
+AFFINE = [
+    ("int6:0.05f:-3", "uint5:0.0123f:7"),
+    ("uint6:1/20:9", "SQ3.4"),
+    ("SQ3.3", "int6:0.3:-5"),
+    ("int6:0.25:2", "int6:0.5:1"),
+]
+
+
+@pytest.mark.usefixtures("path")
+@pytest.mark.parametrize("overflow", Overflow)
+@pytest.mark.parametrize("rounding", Rounding)
+@pytest.mark.parametrize("formats", AFFINE)
+def test_affine_formats(formats: tuple[str, str], rounding: str, overflow: str) -> None:
+    """Every quarter of a step that float32 can say, with its neighbours."""
+    unit = hwact.build(
+        "leaky_relu",
+        input_format=formats[0],
+        output_format=formats[1],
+        rounding=rounding,
+        overflow=overflow,
+        negative_slope=0.25,
+    )
+    module = Activation(unit)
+    values = beside_codes(unit, torch.float32)
+    assert torch.equal(module(values), exactly(unit, values))
+    assert values.numel() >= 3 * 8 * 64 - 2
+    codes = unit.input_format.codes()
+    assert torch.equal(module.evaluate(torch.from_numpy(codes)), torch.from_numpy(unit.evaluate(codes)))
 
 
 @pytest.mark.usefixtures("path")

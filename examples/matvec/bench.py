@@ -19,14 +19,14 @@ import numpy as np
 from cocotb.clock import Clock
 from cocotb.triggers import ClockCycles, RisingEdge
 
-import hwact
 from examples.matvec.engine import Layer
 from hwact.cocotb import ActivationScoreboard, Stream
+from hwact.requantise import rebuilt
 
 FOLDER = Path(os.environ["MATVEC"])
 FACTS = np.load(FOLDER / "layer.npz")
-LAYER = Layer(FACTS["weights"], FACTS["bias"], int(FACTS["multiplier"]), int(FACTS["shift"]))
-UNIT = hwact.from_manifest(json.loads((FOLDER / "unit.json").read_text(encoding="utf-8")))
+LAYER = Layer(FACTS["weights"], FACTS["bias"])
+UNIT = rebuilt(json.loads((FOLDER / "unit.json").read_text(encoding="utf-8")))
 
 
 async def send(dut: Any, elements: list[int], random: Random) -> None:
@@ -60,19 +60,19 @@ async def images(dut: Any) -> None:
     random = Random(1)
     Clock(dut.clk, 2, "ns").start()
     dut.rst.value, dut.i_valid.value, dut.o_ready.value = 1, 0, 0
-    stage = Stream(dut.code, dut.code_valid, dut.code_ready)
+    stage = Stream(dut.word, dut.word_valid, dut.word_ready)
     output = Stream.of(dut, "o_")
     unit = ActivationScoreboard(UNIT, dut.clk, output, stage, reset=dut.rst)
     engine = ActivationScoreboard(UNIT, dut.clk, output, reset=dut.rst)
     await ClockCycles(dut.clk, 2)
     dut.rst.value = 0
     await RisingEdge(dut.clk)
-    codes = LAYER.codes(FACTS["x"], UNIT).ravel()
-    engine.expect(codes)
+    sums = UNIT.words(LAYER.sums(FACTS["x"])).ravel()
+    engine.expect(sums)
     cocotb.start_soon(send(dut, FACTS["x"].ravel().tolist(), random))
-    words = await take(dut, codes.size, random)
+    words = await take(dut, sums.size, random)
     await ClockCycles(dut.clk, 20)
     for board in (unit, engine):
         board.finish()
-        assert board.codes_checked == codes.size
+        assert board.codes_checked == sums.size
     np.save(FOLDER / "words.npy", np.array(words))

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """A small integer matrix-vector engine with an activation: one layer of a quantised network.
 
-int8 inputs come one a cycle; every output has an int32 accumulator and a multiplier of its own. When a vector
-is in, the accumulators are read out one after another, brought into the activation's input format by a
-multiplier and a rounding shift, and sent through a hwact unit.
+int8 inputs come one a cycle; every output has an int32 accumulator. When a vector is in, the accumulators are
+read out one after another and sent through a hwact unit, which requantises them, each output by its own
+scale, and computes the activation.
 """
 
 from __future__ import annotations
@@ -12,25 +12,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from amaranth.hdl import (
-    Array,
-    ClockSignal,
-    Instance,
-    Module,
-    Mux,
-    ResetSignal,
-    Signal,
-    Value,
-    signed,
-    unsigned,
-)
+from amaranth.hdl import Array, Cat, Module, Mux, Signal, signed
 from amaranth.lib import stream
 from amaranth.lib.memory import Memory
-from amaranth.lib.wiring import Component, In, Out
+from amaranth.lib.wiring import Component, In, Out, connect, flipped
 
-from hwact.datapath.rtl import Table
 from hwact.datapath.verilog import convert
-from hwact.unit import Unit
+from hwact.requantise import RequantisingUnit
 
 Integers = npt.NDArray[np.int64]
 SIDES = {
@@ -38,37 +26,30 @@ SIDES = {
     for side in "io"
     for wire, name in (("data", "payload"), ("valid", "valid"), ("ready", "ready"))
 }
-PORTS = {"clk": "clk", "rst": "rst", **SIDES}
+WATCHED = {name: name for name in ("word", "word_valid", "word_ready")}
+PORTS = {"clk": "clk", "rst": "rst", **SIDES, **WATCHED}
 
 
 @dataclass(frozen=True)
 class Layer:
-    """The integers of a layer: ``code = (weights @ x + bias) * multiplier / 2**shift``, rounded half up.
+    """The integers of a layer: ``sums = weights @ x + bias``.
 
     Parameters
     ----------
     weights : int8 values, shape ``(outputs, inputs)``
     bias : int32 values, shape ``(outputs,)``
-    multiplier, shift : int
-        The multiplier has at most 15 bits.
     """
 
     weights: Integers
     bias: Integers
-    multiplier: int
-    shift: int
 
-    def codes(self, x: Integers, unit: Unit) -> Integers:
-        """The activation's input codes of int8 vectors, shape ``(..., inputs)`` to ``(..., outputs)``."""
-        sums = x @ self.weights.T + self.bias
-        scaled = (sums * self.multiplier + (1 << (self.shift - 1))) >> self.shift
-        return np.clip(scaled, unit.input_format.min_code, unit.input_format.max_code)
+    def sums(self, x: Integers) -> Integers:
+        """The accumulators of int8 vectors, shape ``(..., inputs)`` to ``(..., outputs)``."""
+        return x @ self.weights.T + self.bias
 
 
 class Engine(Component):
-    """The hardware of a layer, around the Verilog module of a unit.
-
-    The signals `code`, `code_valid` and `code_ready` are the stream into the unit.
+    """The hardware of a layer, around the component of a unit with a channel for each output.
 
     Members
     -------
@@ -76,16 +57,16 @@ class Engine(Component):
         The elements of a vector, from the first.
     o : stream of output codes, out
         The elements of the result, from the first. The engine takes no input while it sends them.
+    word, word_valid, word_ready
+        The stream into the unit, for a bench to look at.
     """
 
-    def __init__(self, layer: Layer, unit: Unit) -> None:
+    def __init__(self, layer: Layer, unit: RequantisingUnit) -> None:
         self.layer, self.unit = layer, unit
-        super().__init__(
-            {
-                "i": In(stream.Signature(signed(8))),
-                "o": Out(stream.Signature(unsigned(unit.output_format.width))),
-            }
-        )
+        self.activation = unit.component()
+        watched = {"word": Out(len(self.activation.i.payload)), "word_valid": Out(1), "word_ready": Out(1)}
+        output = self.activation.signature.members["o"]
+        super().__init__({"i": In(stream.Signature(signed(8))), "o": output, **watched})
 
     @property
     def words(self) -> tuple[int, ...]:
@@ -95,57 +76,36 @@ class Engine(Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
+        m.submodules.activation = activation = self.activation
         outputs, inputs = self.layer.weights.shape
         element = Signal(range(inputs))
         result = Signal(range(outputs))
-        code_valid = Signal()  # high from a vector's last element to its last result
-        code_ready = Signal()
+        sums_valid = Signal()  # high from a vector's last element to its last result
 
         m.submodules.weights_table = memory = Memory(shape=8 * outputs, depth=inputs, init=self.words)
         port = memory.read_port(domain="comb")
         weights = Signal(8 * outputs)
-        m.d.comb += [port.addr.eq(element), weights.eq(port.data), self.i.ready.eq(~code_valid)]
+        m.d.comb += [port.addr.eq(element), weights.eq(port.data), self.i.ready.eq(~sums_valid)]
         sums = [Signal(signed(32), init=int(bias), name=f"sum_{n}") for n, bias in enumerate(self.layer.bias)]
         with m.If(self.i.valid & self.i.ready):
             for n, total in enumerate(sums):
                 m.d.sync += total.eq(total + weights.word_select(n, 8).as_signed() * self.i.payload)
             last = element == inputs - 1
-            m.d.sync += [element.eq(Mux(last, 0, element + 1)), code_valid.eq(last)]
+            m.d.sync += [element.eq(Mux(last, 0, element + 1)), sums_valid.eq(last)]
 
-        code = self.requantised(m, Array(sums)[result])
-        with m.If(code_valid & code_ready):
+        take = ~self.word_valid | self.word_ready
+        m.d.comb += [activation.i.payload.eq(self.word), activation.i.valid.eq(self.word_valid)]
+        m.d.comb += self.word_ready.eq(activation.i.ready)
+        connect(m, activation.o, flipped(self.o))
+        with m.If(take):
+            m.d.sync += [self.word.eq(Cat(Array(sums)[result], result)), self.word_valid.eq(sums_valid)]
+        with m.If(take & sums_valid):
             m.d.sync += result.eq(result + 1)
             with m.If(result == outputs - 1):
-                m.d.sync += [result.eq(0), code_valid.eq(0)]
+                m.d.sync += [result.eq(0), sums_valid.eq(0)]
                 m.d.sync += [total.eq(total.init) for total in sums]
-        m.submodules.activation = Instance(
-            self.unit.name,
-            i_clk=ClockSignal(),
-            i_rst=ResetSignal(),
-            i_i_data=code,
-            i_i_valid=code_valid,
-            o_i_ready=code_ready,
-            o_o_data=self.o.payload,
-            o_o_valid=self.o.valid,
-            i_o_ready=self.o.ready,
-        )
         return m
 
-    def requantised(self, m: Module, total: Value) -> Signal:
-        """An accumulator as a code of the unit's input format: multiply, round, shift, saturate."""
-        target, layer = self.unit.input_format, self.layer
-        scaled = Signal(signed(48))
-        code = Signal(target.width)
-        m.d.comb += scaled.eq((total * layer.multiplier + (1 << (layer.shift - 1))) >> layer.shift)
-        with m.If(scaled > target.max_code):
-            m.d.comb += code.eq(target.max_code)
-        with m.Elif(scaled < target.min_code):
-            m.d.comb += code.eq(target.min_code)
-        with m.Else():
-            m.d.comb += code.eq(scaled)
-        return code
-
     def verilog(self) -> str:
-        """The module ``engine``, with the ports `PORTS`, and the unit's module."""
-        weights = Table(8 * len(self.layer.bias), self.words)
-        return convert(self, "engine", PORTS, {"weights": weights}) + self.unit.verilog
+        """The module ``engine``, with the ports `PORTS`."""
+        return convert(self, "engine", PORTS)

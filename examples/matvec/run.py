@@ -25,9 +25,10 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 import hwact  # noqa: E402
-from examples.matvec.engine import PORTS, Engine, Integers, Layer  # noqa: E402
+from examples.matvec.engine import PORTS, WATCHED, Engine, Integers, Layer  # noqa: E402
+from hwact import requantise  # noqa: E402
+from hwact.requantise import RequantisingUnit, Scaled  # noqa: E402
 from hwact.tools import find_simulator, tail  # noqa: E402
-from hwact.unit import Unit  # noqa: E402
 from hwact.verify.builds import Source, Store, build  # noqa: E402
 from hwact.verify.process import run_job, work_folder  # noqa: E402
 
@@ -35,7 +36,9 @@ PIXELS = 16  # a pixel of 1.0 as an input code
 SEED = 1
 
 
-def simulate(verilog: str, layer: Layer, unit: Unit, x: Integers, simulator: str) -> Integers | str:
+def simulate(
+    verilog: str, layer: Layer, unit: RequantisingUnit, x: Integers, simulator: str
+) -> Integers | str:
     """The engine's output codes of int8 vectors, shape ``(count, outputs)``; or why the bench failed."""
     outputs = len(layer.bias)
     tool = find_simulator(simulator)
@@ -43,7 +46,7 @@ def simulate(verilog: str, layer: Layer, unit: Unit, x: Integers, simulator: str
         folder = Path(name)
         np.savez(folder / "layer.npz", x=x, **asdict(layer))
         (folder / "unit.json").write_text(json.dumps(unit.manifest()), encoding="utf-8")
-        outward = ("i_ready", "o_data", "o_valid")
+        outward = ("i_ready", "o_data", "o_valid", *WATCHED)
         ports = {port: "output" if port in outward else "input" for port in PORTS}
         source = Source(verilog=verilog.encode(), suffix=".v", top="engine", ports=ports, waves=False)
         built, _ = build(tool, source, Store(None), work)
@@ -68,19 +71,13 @@ def simulate(verilog: str, layer: Layer, unit: Unit, x: Integers, simulator: str
     return (words ^ sign) - sign if unit.output_format.signed else words
 
 
-def quantised(weights: np.ndarray, bias: np.ndarray, input_ulp: float) -> tuple[Integers, Integers, float]:
-    """int8 weights, the bias in the accumulator's ulp, and that ulp."""
-    scale = float(np.abs(weights).max() / 127)
+def quantised(
+    weights: np.ndarray, bias: np.ndarray, input_ulp: float
+) -> tuple[Integers, Integers, np.ndarray]:
+    """int8 weights, the biases in the accumulators' ulps, and those: one for each output."""
+    scale = np.abs(weights).max(axis=1) / 127
     ulp = scale * input_ulp
-    return np.rint(weights / scale).astype(np.int64), np.rint(bias / ulp).astype(np.int64), ulp
-
-
-def requantised(weights: np.ndarray, bias: np.ndarray, input_ulp: float, unit: Unit) -> Layer:
-    """A float layer in integers, for the unit that follows."""
-    integers, offsets, ulp = quantised(weights, bias, input_ulp)
-    ratio = ulp / float(unit.input_format.ulp)
-    shift = 14 - int(np.floor(np.log2(ratio)))  # leaves the multiplier 15 bits
-    return Layer(integers, offsets, round(ratio * 2**shift), shift)
+    return np.rint(weights / scale[:, None]).astype(np.int64), np.rint(bias / ulp).astype(np.int64), ulp
 
 
 def main() -> None:
@@ -104,12 +101,13 @@ def main() -> None:
         [parameter.detach().double().numpy() for parameter in layer.parameters()] for layer in network
     )
 
-    unit = hwact.build("gelu", width=8)
-    layer = requantised(first[0], first[1], 1 / PIXELS, unit)
+    *integers, ulp = quantised(first[0], first[1], 1 / PIXELS)
+    layer = Layer(*integers)
+    unit = requantise.build(Scaled.of(requantise.channels(ulp), hwact.build("gelu", width=8)))
     x = np.rint(pixels.numpy() * PIXELS).astype(np.int64)
-    hidden = unit.evaluate(layer.codes(x, unit))
-    weights, bias, _ = quantised(last[0], last[1], float(unit.output_format.ulp))
-    decisions = (hidden.astype(np.int64) @ weights.T + bias).argmax(axis=1)
+    hidden = unit.form.evaluate(layer.sums(x))
+    weights, bias, ulp = quantised(last[0], last[1], float(unit.output_format.ulp))
+    decisions = ((hidden.astype(np.int64) @ weights.T + bias) * ulp).argmax(axis=1)
 
     found = simulate(Engine(layer, unit).verilog(), layer, unit, x[: options.images], options.simulator)
     if isinstance(found, str):

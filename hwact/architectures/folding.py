@@ -48,6 +48,8 @@ class Folding:
         Fraction bits of the core's result below the output's ulp.
     saturated : bool
         Whether a saturation follows, so that the core's result may lie beyond the output format.
+    chained : bool
+        Whether ``|x|`` comes from an adder's carry chain, or from gates.
 
     Raises
     ------
@@ -59,6 +61,7 @@ class Folding:
     kind: str
     guard_bits: int
     saturated: bool = True
+    chained: bool = True
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
@@ -117,11 +120,17 @@ class Folding:
         """The value 1 in units of the core's result."""
         return (1 << self.guard_bits) / self.spec.output_format.ulp
 
-    @property
-    def _centre(self) -> int:
-        """``D(u)`` and ``_centre - D(u)`` mirror each other; with guard bits, by one's complement."""
+    @cached_property
+    def _centre(self) -> tuple[int, int]:
+        """``c, r``: the function is ``c + D(u)`` for x >= 0, and ``c + r - D(u)`` for x < 0.
+
+        With guard bits r = -1: one's complement mirrors, without a carry.
+        """
+        if not self.odd:
+            return 0, 0
         zero = self.spec.output_format.zero_point << self.guard_bits
-        return int(self._symmetry.offset * self._one) + 2 * zero - (self.guard_bits > 0)
+        centre, rest = divmod(int(self._symmetry.offset * self._one) + 2 * zero, 2)
+        return centre, rest - (self.guard_bits > 0)
 
     @property
     def _base_shift(self) -> int:
@@ -141,14 +150,15 @@ class Folding:
     def intervals(self) -> tuple[Codes, Codes]:
         """Inclusive bounds of ``D`` for every address, in units of ``2**-guard_bits`` ulp."""
         low, high = self.spec.unclamped() if self.saturated else self.spec.allowed
-        base = self._base_codes() << max(0, self._base_shift)
+        centre, rest = self._centre
+        base = (self._base_codes() << max(0, self._base_shift)) + centre
         low, high = (low << self.guard_bits) - base, ((high + 1) << self.guard_bits) - 1 - base
         if not self.folded:
             return low, high
         half = low.size // 2
         mirrored = (low[:half][::-1], high[:half][::-1])
         if self.odd:
-            mirrored = (self._centre - mirrored[1], self._centre - mirrored[0])
+            mirrored = (rest - mirrored[1], rest - mirrored[0])
         if self.kind == "magnitude":  # |x| of the most negative code has no address: it shares the last one
             mirrored = _from_one(mirrored[0], np.maximum), _from_one(mirrored[1], np.minimum)
         return _tightened(low[half:], mirrored[0], np.maximum), _tightened(
@@ -165,6 +175,9 @@ class Folding:
         shift = self.spec.frac_shift + resolution
         base = self._base_codes()
         values = values - (base << shift if shift >= 0 else base >> -shift)
+        centre = self._centre[0]
+        missing = self.guard_bits - resolution
+        values = values - (centre >> missing if missing >= 0 else centre << -missing)
         return values[values.size // 2 :] if self.folded else values
 
     def address(self, x: Node) -> Node:
@@ -172,21 +185,27 @@ class Folding:
         if self.kind == "complement":
             return x.less_than(0).select(~x, x).known(0, x.high).named("folded")
         if self.kind == "magnitude":
-            return x.less_than(0).select(0 - x, x).known(0, -x.low).named("magnitude")
+            return x.negated_where(x.less_than(0), chained=self.chained).known(0, -x.low).named("magnitude")
         return x
 
     def result(self, x: Node, core: Node) -> Node:
         """The output before saturation, from the core's result."""
         if self.odd:
-            core = x.less_than(0).select(self._mirrored(core), core).named("mirrored")
+            core = self._mirrored(core, x.less_than(0)).named("mirrored")
         elif any(self.slopes):
             core = self._base(x) + core
         return core >> self.guard_bits
 
-    def _mirrored(self, core: Node) -> Node:
-        if not self.guard_bits:
-            return self._centre - core
-        return ~core + (self._centre + 1) if self._centre != -1 else ~core
+    def _mirrored(self, core: Node, negative: Node) -> Node:
+        centre, rest = self._centre
+        if rest:
+            core = negative.select(~core if rest == -1 else rest - core, core)
+        else:
+            core = core.negated_where(negative)
+        through = (centre & -centre).bit_length() - 1  # low bits that the sum does not change
+        if not centre:
+            return core
+        return ((core >> through) + (centre >> through)).concat(core.bits(0, through), through)
 
     def _base(self, x: Node) -> Node:
         left, right = self.slopes
@@ -293,9 +312,19 @@ class Region:
 def roundest(low: Codes, high: Codes) -> Codes:
     """Of every interval ``low..high`` the integer with the most trailing zeros."""
     result = low.copy()
-    for shift in range(1, 62):
+    largest = max((int(abs(bound).max()) for bound in (low, high) if bound.size), default=0)
+    for shift in range(1, largest.bit_length() + 1):
         multiple = -((-low) >> shift) << shift
         result = np.where(multiple <= high, multiple, result)
+    return result
+
+
+def roundest_integer(low: int, high: int) -> int:
+    """Of the interval ``low..high`` the integer with the most trailing zeros, however large."""
+    result = low
+    for shift in range(1, max(abs(low), abs(high)).bit_length() + 2):
+        multiple = -(-low >> shift) << shift
+        result = multiple if multiple <= high else result
     return result
 
 

@@ -21,12 +21,13 @@ from math import ceil
 import numpy as np
 
 from hwact.architectures.folding import Folding, Region, foldings, roundest
-from hwact.architectures.problem import InfeasibleError, Parameters, UnitSpec
+from hwact.architectures.problem import MAX_FITTED_WIDTH, InfeasibleError, Parameters, UnitSpec
 from hwact.datapath import Datapath, Node
 from hwact.formats import Codes
 
 NAME = "piecewise"
 
+MAX_QUADRATIC_WIDTH = 16  # beyond, piecewise quadratics are smaller without tables
 RESOLUTION = 16
 MAX_GUARD_BITS = 6
 # cos(pi/4) and cos(pi/6), in 1024ths: the outer Chebyshev nodes of degree 1 and 2.
@@ -92,6 +93,9 @@ class Segments:
 
 def candidates(spec: UnitSpec) -> Iterator[Parameters]:
     """For every folding and degree, the longest feasible segments and a few shorter ones."""
+    width = spec.input_format.width
+    if width > MAX_FITTED_WIDTH or (width > MAX_QUADRATIC_WIDTH and spec.quadratic):
+        return
     for folding in foldings(spec, 0 if spec.frac_shift >= 0 else -spec.frac_shift):
         for degree in (1, 2):
             found = 0

@@ -3,7 +3,9 @@
 
 Every piece is computed as ``(a*S**2 + b*S + c) >> p`` with ``S`` the input code less the parabola's
 vertex. The smallest ``p`` and the constants are found by intersecting, over all codes of the piece,
-what the accuracy permits: the result is proven by exhaustion, for any rational coefficient. Where two
+what the accuracy permits: the result is proven by exhaustion, for any rational coefficient. Inputs
+of more than 20 bits have too many codes for that: there the difference between formula and piece, itself a
+parabola, is kept within bounds that leave the floor no other choice. Where two
 neighbouring pieces both hold, the threshold between them is the roundest code, so that it costs the
 narrowest comparison; for SmeLU with beta a power of two it comes down to wiring.
 """
@@ -19,15 +21,16 @@ from fractions import Fraction
 import numpy as np
 
 from hwact.architectures.arithmetic import SQUARES, square, times
-from hwact.architectures.folding import roundest
-from hwact.architectures.problem import InfeasibleError, Parameters, UnitSpec
+from hwact.architectures.folding import roundest, roundest_integer
+from hwact.architectures.problem import MAX_FITTED_WIDTH, InfeasibleError, Parameters, UnitSpec
 from hwact.datapath import Datapath, Node
 from hwact.datapath.graph import as_node
-from hwact.formats import Codes, Rounding, round_shift
+from hwact.formats import MAX_LISTED_WIDTH, Codes, IntOrCodes, Rounding, round_fraction, round_shift
 
 NAME = "quadratic"
 
 MAX_SHIFT = 48
+MAX_BOUNDED_SHIFT = 128
 _OFFSETS = (0, 1, -1)
 _REACH = 1 << 14
 _BLOCK = 1 << 16
@@ -45,33 +48,42 @@ class Formula:
     shift: int
     rounding: Rounding = Rounding.FLOOR
 
-    def values(self, codes: Codes) -> Codes:
-        """The formula on an array of Python integers or int64."""
+    def values(self, codes: IntOrCodes) -> IntOrCodes:
+        """The formula on an integer, or on an array of Python integers or int64."""
         s = codes - self.origin
         return round_shift((self.a * s + self.b) * s + self.c, self.shift, self.rounding)
+
+    def range(self, first: int, last: int) -> tuple[int, int]:
+        """Bounds of the formula for input codes ``first..last``, met at an end or near the vertex."""
+        low, high = _extremes(self.a, self.b, first - self.origin, last - self.origin)
+        ends = (round_shift(math.floor(end) + self.c, self.shift, self.rounding) for end in (low, high))
+        return next(ends), next(ends)
 
     def node(self, x: Node, first: int, last: int, kind: str) -> Node:
         """The formula for input codes ``first..last``, with a kind of square; elsewhere it is arbitrary."""
         if self.a == 0 and self.b == 0:
             return as_node(self.c >> self.shift)
         total: Node = as_node(self.c)
-        s = _offset_code(x, self.origin, first, last).named("offset")
+        wide = x.width > MAX_LISTED_WIDTH  # a proof reads whole numbers, not their bits
+        s = _offset_code(x, self.origin, first, last, apart=not wide).named("offset")
         if self.b:
             total = times(s, self.b) + self.c if self.c else times(s, self.b)
-        if self.a == 1 and not self.b:
+        if self.a == 1 and not self.b and not wide:
             total = square(s, kind, self.c)
         elif self.a:
-            quadratic = times(square(s, kind), self.a)
+            quadratic = times(s.square().named("square") if wide else square(s, kind), self.a)
             total = quadratic if not self.b and not self.c else quadratic + total
         return (
             total.round_shift(self.shift, self.rounding) if self.rounding != "floor" else total >> self.shift
         )
 
 
-def _offset_code(x: Node, origin: int, first: int, last: int) -> Node:
-    """``x - origin`` in as few bits as the codes need; trailing zeros of the origin leave wiring."""
+def _offset_code(x: Node, origin: int, first: int, last: int, *, apart: bool) -> Node:
+    """``x - origin`` in as few bits as the codes need; ``apart``: an origin's trailing zeros leave wiring."""
     low, high = first - origin, last - origin
     width = max(high.bit_length(), (~low).bit_length() if low < 0 else 0) + (low < 0)
+    if not apart:
+        return (x - origin).bits(0, width, signed=low < 0)
     wires = min((origin & -origin).bit_length() - 1 if origin else width, width)
     if wires >= width:
         return x.bits(0, width, signed=low < 0)
@@ -88,11 +100,16 @@ class _Piece:
     last: int
     coefficients: tuple[Fraction, Fraction, Fraction]
 
+    def value(self, code: int) -> Fraction:
+        """The polynomial."""
+        c0, c1, c2 = self.coefficients
+        return c0 + (c1 + c2 * code) * code
+
 
 def candidates(spec: UnitSpec) -> Iterator[Parameters]:
     """Where the function is piecewise polynomial: one design, or one for each kind of square."""
     pieces = _polynomial_pieces(spec)
-    if any(piece.coefficients[2] for piece in pieces):
+    if spec.listed and any(piece.coefficients[2] for piece in pieces):
         yield from ({"square": kind} for kind in SQUARES)
     elif pieces:
         yield {}
@@ -104,7 +121,8 @@ def build(spec: UnitSpec, parameters: Parameters) -> Datapath:
     Parameters
     ----------
     parameters
-        ``square``: a kind of :func:`hwact.architectures.arithmetic.square`; none where nothing is squared.
+        ``square``: a kind of :func:`hwact.architectures.arithmetic.square`; none where nothing is squared, or
+        the input has more than 24 bits.
     """
     kind = str(parameters.get("square", SQUARES[0]))
     if kind not in SQUARES or parameters.keys() - {"square"}:
@@ -118,21 +136,26 @@ def build(spec: UnitSpec, parameters: Parameters) -> Datapath:
             f"the quadratic architecture needs a function of polynomial pieces up to degree 2 with rational "
             f"coefficients, not {spec.function.name!r}; choose table or piecewise"
         )
-    formulas = [_formula(spec, piece) for piece in pieces]
-    thresholds = [_threshold(spec, pieces[i : i + 2], formulas[i : i + 2]) for i in range(len(pieces) - 1)]
+    wide = spec.input_format.width > MAX_FITTED_WIDTH
+    formulas = [(_bounded_formula if wide else _formula)(spec, piece) for piece in pieces]
+    threshold = _bounded_threshold if wide else _threshold
+    thresholds = [threshold(spec, pieces[i : i + 2], formulas[i : i + 2]) for i in range(len(pieces) - 1)]
     x = spec.input()
     starts, ends = [pieces[0].first, *thresholds], [t - 1 for t in thresholds] + [pieces[-1].last]
     nodes = [f.node(x, a, b, kind) for f, a, b in zip(formulas, starts, ends, strict=True)]
     y = nodes[0]
-    for i, (node, threshold) in enumerate(zip(nodes[1:], thresholds, strict=True), start=1):
-        y = x.at_least(threshold).named(f"in_piece_{i}").select(node, y)
-    return spec.finish(x, y)
+    for i, (node, first) in enumerate(zip(nodes[1:], thresholds, strict=True), start=1):
+        y = x.at_least(first).named(f"in_piece_{i}").select(node, y)
+    if not wide:
+        return spec.finish(x, y)
+    ranges = [f.range(a, b) for f, a, b in zip(formulas, starts, ends, strict=True) if a <= b]
+    return spec.fitted(x, y.known(min(low for low, _ in ranges), max(high for _, high in ranges)))
 
 
 def _polynomial_pieces(spec: UnitSpec) -> list[_Piece]:
     """The pieces that hold input codes; none where the function is not piecewise quadratic."""
     pieces = spec.function.piecewise_polynomial()
-    if pieces is None or any(len(piece.coefficients) > 3 for piece in pieces):
+    if pieces is None or not spec.quadratic:
         return []
     low, high = spec.input_format.min_code, spec.input_format.max_code
     result = []
@@ -239,3 +262,74 @@ def _threshold(spec: UnitSpec, pieces: list[_Piece], formulas: list[Formula]) ->
     latest = next((code for code in range(right.first, last + 1) if wrong[0][code - first]), last)
     earliest = next((code for code in range(right.first - 1, first, -1) if wrong[1][code - first]), first) + 1
     return int(roundest(np.array([earliest]), np.array([latest]))[0])
+
+
+def _bounded_formula(spec: UnitSpec, piece: _Piece) -> Formula:
+    """The formula with the smallest shift that is proven by its distance from the piece."""
+    window = _window(spec, piece)
+    if window is None:
+        return _exact_formula(spec, piece)
+    for shift in range(MAX_BOUNDED_SHIFT):
+        for origin in _origins(piece):
+            for candidate in _rounded_coefficients(piece, origin, shift):
+                formula = _centred(candidate, piece, *window)
+                if formula is not None:
+                    return formula
+    return _exact_formula(spec, piece)
+
+
+def _window(spec: UnitSpec, piece: _Piece) -> tuple[Fraction, Fraction] | None:
+    """Bounds (the upper one excluded) of formula less piece, before the floor; none by the rounding mode.
+
+    The exact value is a multiple of 1/n: what is less than that above it has the same floor. Before
+    rounding half up, odd multiples of 1/2n lie around an odd n's multiples.
+    """
+    if spec.accuracy.kind == "correct":
+        n = math.lcm(*(c.denominator for c in piece.coefficients))
+        half = Fraction(1, 2) if n % 2 == 0 else Fraction(n - 1, 2 * n)
+        start = {Rounding.HALF_UP: half, Rounding.FLOOR: Fraction(0)}.get(spec.rounding)
+        return None if start is None else (start, start + Fraction(1, n))
+    reach = Fraction(1) if spec.accuracy.bound is None else spec.accuracy.bound
+    return 1 - reach, reach
+
+
+def _centred(formula: Formula, piece: _Piece, low: Fraction, high: Fraction) -> Formula | None:
+    """The formula with the roundest constant that keeps it within bounds of the piece, if there is one."""
+    _, c1, c2 = piece.coefficients
+    origin, unit = formula.origin, Fraction(1 << formula.shift)
+    bend, slope = formula.a / unit - c2, formula.b / unit - (c1 + 2 * c2 * origin)
+    least, most = _extremes(bend, slope, piece.first - origin, piece.last - origin)
+    bottom = math.ceil((low + piece.value(origin) - least) * unit)
+    top = math.ceil((high + piece.value(origin) - most) * unit) - 1
+    if bottom > top:
+        return None
+    return dataclasses.replace(formula, c=roundest_integer(bottom, top))
+
+
+def _extremes(
+    bend: Fraction | int, slope: Fraction | int, first: int, last: int
+) -> tuple[Fraction, Fraction]:
+    """The least and the largest value of ``(bend*s + slope)*s`` over ``first <= s <= last``."""
+    places = [Fraction(first), Fraction(last)]
+    if bend and first < -slope / (2 * Fraction(bend)) < last:
+        places.append(-slope / (2 * Fraction(bend)))
+    values = [(bend * s + slope) * s for s in places]
+    return min(values), max(values)
+
+
+def _bounded_threshold(spec: UnitSpec, pieces: list[_Piece], formulas: list[Formula]) -> int:
+    """The roundest of the codes around the border with which both formulas still hold."""
+    first = pieces[1].first
+    earliest = first - _holds(spec, formulas[1], pieces[0], first - 1)
+    latest = first + (first < pieces[1].last and _holds(spec, formulas[0], pieces[1], first))
+    return roundest_integer(earliest, latest)
+
+
+def _holds(spec: UnitSpec, formula: Formula, piece: _Piece, code: int) -> bool:
+    """Whether a formula is right at a code of a piece that may not be its own."""
+    raw, exact = formula.values(code), piece.value(code)
+    if spec.accuracy.kind == "correct":
+        return raw == round_fraction(exact, spec.rounding)
+    if spec.accuracy.bound is None:
+        return abs(raw - exact) < 1
+    return abs(raw - exact) <= spec.accuracy.bound

@@ -23,7 +23,7 @@ from hwact.architectures.digits import rows_by_booth, rows_by_number
 from hwact.architectures.problem import InfeasibleError, Parameters, UnitSpec
 from hwact.architectures.row_fit import Coefficients, Shape, centre, fitted, plausible
 from hwact.datapath import Datapath, Node
-from hwact.datapath.evaluate import evaluate
+from hwact.datapath.evaluate import evaluate_nodes
 from hwact.datapath.graph import Input, as_node
 from hwact.formats import Codes, Overflow
 
@@ -168,18 +168,15 @@ class _Builder:
     def result(self) -> Node:
         """The sum, with its guard bits: the narrowest rows first, the constant last."""
         rows = [*sorted(self._curve() + self._line(), key=lambda row: row.width), self._constant()]
-        total, values = rows[0], self._values(rows[0])
-        carries = self.coefficients.carries
-        for row in rows[1:]:
+        values, *others = evaluate_nodes(self.x, tuple(rows), self.spec.input_format.codes())
+        total, carries = rows[0], self.coefficients.carries
+        for row, more in zip(rows[1:], others, strict=True):
             carry, carries = min(carries, 1), max(carries - 1, 0)
-            values = values + self._values(row) + carry
+            values = values + more + carry
             total = total - ~row if carry else total + row
             low, high = int(values.min()), int(values.max())
             total = dataclasses.replace(total, low=low, high=high, name="sum", kept=True)
         return total + carries if carries else total
-
-    def _values(self, node: Node) -> Codes:
-        return evaluate(Datapath(self.x, node), self.spec.input_format.codes())
 
     def _constant(self) -> Node:
         constant = self._table(self.coefficients.c0).named("c0")

@@ -19,13 +19,18 @@ from hwact.formats import Codes
 NAME = "table"
 
 MAX_ADDRESS_BITS = 16
+MAX_NETWORK_BITS = 8  # its search takes longer than all others above
+LOGIC = ("cases", "network")
+MAGNITUDES = ("chain", "gates")
 
 
 def candidates(spec: UnitSpec) -> Iterator[Parameters]:
     """The foldings with which a table is possible; none where it would be absurdly large."""
     if spec.input_format.width <= MAX_ADDRESS_BITS:
         for folding in foldings(spec, max(0, -spec.frac_shift)):
-            yield {"folding": folding.kind}
+            for logic in LOGIC[: 1 + _fits_network(spec, folding)]:
+                for magnitude in MAGNITUDES if folding.kind == "magnitude" else MAGNITUDES[:1]:
+                    yield {"folding": folding.kind, "magnitude": magnitude, "logic": logic}
 
 
 def build(spec: UnitSpec, parameters: Parameters) -> Datapath:
@@ -34,16 +39,27 @@ def build(spec: UnitSpec, parameters: Parameters) -> Datapath:
     Parameters
     ----------
     parameters
-        ``folding``: a kind of :mod:`hwact.architectures.folding`.
+        ``folding``: a kind of :mod:`hwact.architectures.folding`. ``magnitude``: whether ``|x|`` comes
+        from an adder's ``chain`` or from ``gates``. ``logic``: whether the table is left to synthesis as
+        ``cases`` or is a ``network`` of look-up tables.
     """
     kind = str(parameters["folding"])
-    region = Region.of(Folding(spec, kind, _guard_bits(spec, kind), saturated=kind != "plain"))
+    region = Region.of(
+        Folding(
+            spec,
+            kind,
+            _guard_bits(spec, kind),
+            saturated=kind != "plain",
+            chained=parameters["magnitude"] == "chain",
+        )
+    )
     if (region.low > region.high).any():
         raise InfeasibleError(
             f"codes that fold together must have a value in common, not by {kind!r}; choose plain"
         )
     values = tuple(fewest_steps(region.low, region.high).tolist())
-    x, y = region.build(lambda address: address.lookup(values).named("value"))
+    lut_inputs = spec.target.lut_inputs if parameters["logic"] == "network" else 0
+    x, y = region.build(lambda address: address.lookup(values, lut_inputs=lut_inputs).named("value"))
     return spec.finish(x, y)
 
 
@@ -64,6 +80,12 @@ def fewest_steps(low: Codes, high: Codes) -> Codes:
         settled |= fits
         size //= 2
     return values
+
+
+def _fits_network(spec: UnitSpec, folding: Folding) -> bool:
+    """Whether a network is small for what synthesis makes of it: with 4 inputs that is not so."""
+    bits = folding.address_bits
+    return 6 <= spec.target.lut_inputs < bits <= MAX_NETWORK_BITS
 
 
 def _guard_bits(spec: UnitSpec, kind: str) -> int:

@@ -145,6 +145,8 @@ class CReading:
                 return self._multiply(v[0], v[0])
             case g.Invert():
                 return self._subtract(constant(-1), v[0])
+            case g.Negate():
+                return self._choose(v[1], self._subtract(constant(0), v[0]), v[0])
             case g.ShiftLeft():
                 return self._multiply(v[0], constant(1 << node.amount)) if node.amount else v[0]
             case g.ShiftRight():

@@ -212,13 +212,14 @@ def _compare_area(node: g.Compare, hardware: Target) -> float:
 
 
 def _table_area(node: g.Lookup, hardware: Target) -> float:
-    area, large = (
-        _minterm_luts(node.table, hardware.lut_inputs),
-        len(node.table) > _LARGE[hardware.lut_inputs],
-    )
+    if node.network is not None:
+        return _NETWORK * len(node.network.cells)
+    area = _minterm_luts(node.table, hardware.lut_inputs)
+    large = len(node.table) > _LARGE[hardware.lut_inputs]
     return area * hardware.folded_table if large and _computed(node.address) else area
 
 
+_NETWORK = 1.1  # what synthesis makes of a look-up table of a network
 _LARGE = {4: 64, 6: 128}  # entries, by inputs of a look-up table
 
 
@@ -267,6 +268,7 @@ _AREA: dict[type[g.Node], Callable[..., float]] = {
     g.Subtract: _adder_area,
     g.Multiply: _multiplier_area,
     g.Square: lambda node, hardware: (1.1 if hardware.lut_inputs == 6 else 1.9) * node.a.width**2,
+    g.Negate: lambda node, hardware: (1 if node.chained else 1.4) * (node.width - 1),
     g.RoundShift: _round_area,
     g.Compare: _compare_area,
     g.Select: _select_area,

@@ -32,7 +32,10 @@ def with_trees(datapath: g.Datapath) -> g.Datapath:
 
 
 def with_split_tables(datapath: g.Datapath, bits: int) -> g.Datapath:
-    """Tables of a few address bits more as tables of so many and multiplexers; itself where none is."""
+    """Tables of a few address bits more as tables of so many and multiplexers; itself where none is.
+
+    Those that are networks stay: they are shallower than their multiplexers.
+    """
 
     def split(table: g.Node, made: dict[g.Node, g.Node]) -> g.Node:
         assert isinstance(table, g.Lookup)
@@ -42,7 +45,9 @@ def with_split_tables(datapath: g.Datapath, bits: int) -> g.Datapath:
 
     larger = range(bits + 1, bits + 1 + MAX_DIVISIONS)
     tables: set[g.Node] = {
-        node for node in datapath.nodes if isinstance(node, g.Lookup) and node.address.width in larger
+        node
+        for node in datapath.nodes
+        if isinstance(node, g.Lookup) and not node.lut_inputs and node.address.width in larger
     }
     return _rebuilt(datapath, tables, split)
 

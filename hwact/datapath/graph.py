@@ -10,7 +10,7 @@ Nodes are made by the methods and operators of :class:`Node`, which compute the 
 
     x = Input.of(Format.parse("SQ4.12"))
     negative = x.less_than(0).named("negative")
-    magnitude = negative.select(0 - x, x).named("magnitude")
+    magnitude = x.negated_where(negative).known(0, -x.low).named("magnitude")
 """
 
 from __future__ import annotations
@@ -19,8 +19,10 @@ import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Self
+from functools import cached_property
+from typing import Any, Self
 
+from hwact.datapath.network import Network, network
 from hwact.errors import ArgumentError
 from hwact.formats import Format, Rounding, round_shift
 
@@ -59,8 +61,7 @@ class Node:
     @property
     def operands(self) -> tuple[Node, ...]:
         """The nodes that this one reads, in order."""
-        values = (getattr(self, field.name) for field in dataclasses.fields(self))
-        return tuple(value for value in values if isinstance(value, Node))
+        return tuple(value for value in vars(self).values() if isinstance(value, Node))
 
     @property
     def signed(self) -> bool:
@@ -115,6 +116,18 @@ class Node:
     def __invert__(self) -> Node:
         return Invert(a=self, low=~self.high, high=~self.low)
 
+    def negated_where(self, condition: Node, *, chained: bool = True) -> Node:
+        """``-self`` where a 0/1 node is 1, else ``self``.
+
+        Parameters
+        ----------
+        condition : Node
+        chained : bool
+            Whether by an adder's carry chain, or by gates that find the lowest set bit.
+        """
+        low, high = min(self.low, -self.high), max(self.high, -self.low)
+        return Negate(a=self, condition=condition, chained=chained, low=low, high=high)
+
     def bits(self, offset: int, width: int, *, signed: bool = False) -> Node:
         """``width`` bits of the two's complement form from bit ``offset`` up, read as a number."""
         low, high = (-(1 << (width - 1)), (1 << (width - 1)) - 1) if signed else (0, (1 << width) - 1)
@@ -157,8 +170,16 @@ class Node:
         low, high = (self.low << width) + lower.low, (self.high << width) + lower.high
         return Concat(upper=self, lower=lower, lower_width=width, low=low, high=high)
 
-    def lookup(self, table: tuple[int, ...]) -> Node:
-        """``table[self]``; the range of this node must lie inside the table."""
+    def lookup(self, table: tuple[int, ...], *, lut_inputs: int = 0) -> Node:
+        """``table[self]``; the range of this node must lie inside the table.
+
+        Parameters
+        ----------
+        table : tuple of int
+        lut_inputs : int
+            Whether, and for look-up tables of how many inputs, the table becomes a network of them;
+            else, for 0, it is left to synthesis.
+        """
         if self.low < 0 or self.high >= len(table):
             raise ArgumentError(
                 f"a table address must be in 0..{len(table) - 1}, not {(self.low, self.high)!r}"
@@ -166,7 +187,7 @@ class Node:
         used = table[self.low : self.high + 1]
         if len(set(used)) == 1:
             return as_node(used[0])
-        return Lookup(address=self, table=table, low=min(used), high=max(used))
+        return Lookup(address=self, table=table, lut_inputs=lut_inputs, low=min(used), high=max(used))
 
     def saturate(self, low: int, high: int) -> Node:
         """Clamp into ``low..high``."""
@@ -236,6 +257,14 @@ class Square(_Unary):
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Invert(_Unary):
     """One's complement, ``-1 - a``: wiring and inverters, no carry."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Negate(_Unary):
+    """``-a`` where the condition is 1, else ``a``."""
+
+    condition: Node
+    chained: bool
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -309,6 +338,18 @@ class Lookup(Node):
 
     address: Node
     table: tuple[int, ...]
+    lut_inputs: int
+
+    @property
+    def words(self) -> tuple[int, ...]:
+        """The table's words as bits, as far as the address reaches."""
+        mask = (1 << self.width) - 1
+        return tuple(word & mask for word in self.table[: self.address.high + 1])
+
+    @cached_property
+    def network(self) -> Network | None:
+        """The look-up tables of a table that is not left to synthesis."""
+        return network(self.words, self.width, self.lut_inputs) if self.lut_inputs else None
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -317,6 +358,16 @@ class Saturate(_Unary):
 
     minimum: int
     maximum: int
+
+
+def applied(function: Datapath, argument: Node) -> Node:
+    """A datapath's output with a node of another graph in place of its input."""
+    made: dict[int, Node] = {id(function.x): argument}
+    for node in function.nodes:
+        if node is not function.x:
+            operands: dict[str, Any] = {k: made[id(v)] for k, v in vars(node).items() if isinstance(v, Node)}
+            made[id(node)] = dataclasses.replace(node, **operands)
+    return made[id(function.y)]
 
 
 # Nodes that are wires (and inverters) in hardware.
@@ -346,7 +397,28 @@ class Datapath:
     @property
     def nodes(self) -> tuple[Node, ...]:
         """All nodes, operands before their users, in a fixed order."""
-        return tuple(_ordered((self.x, self.y)))
+        return ordered((self.x, self.y))
+
+
+def ordered(roots: tuple[Node, ...]) -> tuple[Node, ...]:
+    """The roots and all that they read, operands before their users."""
+    return tuple(_ordered(roots))
+
+
+def fed_by(datapath: Datapath, node: Node) -> Node:
+    """The output of a datapath whose input is another graph's node; its range must lie in the input's."""
+    if node.low < datapath.x.low or node.high > datapath.x.high:
+        raise ArgumentError(
+            f"what feeds a datapath must be in {datapath.x.low}..{datapath.x.high}, "
+            f"not {(node.low, node.high)!r}"
+        )
+    made: dict[Node, Node] = {datapath.x: node}
+    for old in datapath.nodes:
+        if old not in made:
+            fields = ((field.name, getattr(old, field.name)) for field in dataclasses.fields(old))
+            changed: dict[str, Any] = {name: made[node] for name, node in fields if isinstance(node, Node)}
+            made[old] = dataclasses.replace(old, **changed)
+    return made[datapath.y]
 
 
 def _ordered(roots: tuple[Node, ...]) -> Iterator[Node]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib.memory import Memory
@@ -23,13 +23,6 @@ class Extended(Protocol):
     """The bits of an operand, extended or cut to a width; the node's own unless given."""
 
     def __call__(self, operand: g.Node, width: int = ...) -> Value: ...
-
-
-class Table(NamedTuple):
-    """A read-only table: the width of its words in bits, and the words as bits, from address 0."""
-
-    width: int
-    words: tuple[int, ...]
 
 
 class Pipeline:
@@ -52,16 +45,10 @@ class Pipeline:
     ----------
     y : Value
         The output code, ``schedule.latency`` ranks after its input.
-    tables : dict of str to Table
-        The read-only tables, by the names of their signals.
-    kept : list of str
-        Names of the signals that synthesis is asked to leave as they are.
     """
 
     def __init__(self, m: Module, schedule: Schedule, x: Value, enable: Value, prefix: str = "") -> None:
         self.schedule = schedule
-        self.tables: dict[str, Table] = {}
-        self.kept: list[str] = []
         self._x, self._enable, self._prefix = x, enable, prefix
         self._names = signal_names(schedule.datapath)
         self._values: dict[tuple[g.Node, int], Value] = {}
@@ -83,10 +70,9 @@ class Pipeline:
         if isinstance(node, g.Lookup) or (isinstance(node, g.WIRING) and not (node.name or node.kept)):
             self._values[node, stage] = value
             return
-        signal = Signal(node.width, name=self._name(node))
+        attributes = {"keep": True} if node.kept else {}
+        signal = Signal(node.width, name=self._name(node), attrs=attributes)
         m.d.comb += signal.eq(value)
-        if node.kept:
-            self.kept.append(signal.name)
         self._values[node, stage] = signal
 
     def _output(self, m: Module, y: g.Node) -> Value:
@@ -130,6 +116,8 @@ class Pipeline:
                 return extended(node.a) * extended(node.a)
             case g.Invert():
                 return ~extended(node.a)
+            case g.Negate():
+                return _negated(extended(node.a), self._at(m, node.condition, stage), node.chained)
             case g.Known():
                 return extended(node.a, max(node.width, node.a.width))[: node.width]
             case g.ShiftLeft():
@@ -171,13 +159,13 @@ class Pipeline:
         return total[node.amount : node.amount + node.width]
 
     def _table(self, m: Module, node: g.Lookup, stage: int) -> Value:
-        name, mask = self._name(node), (1 << node.width) - 1
-        words = tuple(word & mask for word in node.table[: node.address.high + 1])
-        m.submodules[table_name(name)] = memory = Memory(shape=node.width, depth=len(words), init=words)
+        name, words = self._name(node), node.words
+        attributes = {"lut_inputs": node.lut_inputs} if node.lut_inputs else {}
+        memory = Memory(shape=node.width, depth=len(words), init=words, attrs=attributes)
+        m.submodules[table_name(name)] = memory
         port = memory.read_port(domain="comb")
         data = Signal(node.width, name=name)
         m.d.comb += [port.addr.eq(self._at(m, node.address, stage)), data.eq(port.data)]
-        self.tables[name] = Table(node.width, words)
         return data
 
 
@@ -216,6 +204,13 @@ def _compared(node: g.Compare, extended: Extended) -> Value:
     else:
         less = a.as_signed() < b.as_signed() if is_signed else a < b
     return less if node.relation is g.Relation.LESS else ~less
+
+
+def _negated(a: Value, condition: Value, chained: bool) -> Value:
+    """Invert and add 1; or invert the bits above the lowest that is set."""
+    if chained:
+        return (a ^ condition.replicate(len(a))) + resized(condition, False, len(a))
+    return Cat(a[:1], *(a[bit] ^ (condition & a[:bit].any()) for bit in range(1, len(a))))
 
 
 def _saturated(node: g.Saturate, extended: Extended) -> Value:

@@ -10,7 +10,7 @@ from hwact.datapath import graph as g
 from hwact.datapath.cost import Target, area
 from hwact.datapath.forms import with_split_tables, with_trees
 from hwact.datapath.timing import Arrival, arrival
-from hwact.errors import ArgumentError
+from hwact.errors import ArgumentError, UnreachableError
 
 MAX_LATENCY = 64
 Stages = Mapping[g.Node, int]
@@ -64,17 +64,34 @@ def schedule(datapath: g.Datapath, hardware: Target, latency: int) -> Schedule:
     return min(plans, key=lambda plan: pipelined_area(plan, hardware))
 
 
-def cycles(datapath: g.Datapath, hardware: Target, period: int) -> int:
-    """Fewest cycles, at least 1, with stages of at most a delay in ps; longer operations stand alone."""
+def cycles(datapath: g.Datapath, hardware: Target, clock: float | None = None) -> int:
+    """Fewest cycles, at least 1, for a clock in MHz; for the target's usual stages where none is given.
+
+    An operation that takes longer than these stands alone.
+
+    Raises
+    ------
+    UnreachableError
+        A single operation takes longer than the clock.
+    """
+    period = hardware.stage_delay
+    if clock is not None:
+        highest = highest_clock(datapath, hardware)
+        if clock > highest:
+            raise UnreachableError(
+                f"the clock must be at most {highest} MHz on {hardware.name}, not {clock:g}; "
+                "ask for a lower one"
+            )
+        period = int(1e6 / clock) - hardware.register_delay
     forms = _forms(datapath, hardware)
     reaching = [form for form in forms if longest_operation(form, hardware) <= period]
     return min(stages_needed(form, hardware, period) for form in reaching or forms)
 
 
-def highest_clock(datapath: g.Datapath, hardware: Target) -> float:
+def highest_clock(datapath: g.Datapath, hardware: Target) -> int:
     """Estimated clock at which the longest single operation is a stage of its own; MHz."""
     longest = min(longest_operation(form, hardware) for form in _forms(datapath, hardware))
-    return 1e6 / (longest + hardware.register_delay)
+    return 1_000_000 // (longest + hardware.register_delay)
 
 
 def pipelined_area(plan: Schedule, hardware: Target) -> float:

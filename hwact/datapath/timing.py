@@ -9,7 +9,7 @@ addition starts when the first one's lowest bit is there.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from math import ceil, log2
+from math import ceil, log, log2
 from typing import NamedTuple
 
 from hwact.datapath import graph as g
@@ -61,6 +61,8 @@ def arrival(node: g.Node, operands: Sequence[Arrival], hardware: Target) -> Arri
             return _table(node, operands[0], hardware)
         case g.Add() | g.Subtract():
             return _sum(node, operands, hardware)
+        case g.Negate():
+            return _negated(node, operands[0], operands[1], hardware)
     start = max(operand.last for operand in operands)
     end = start + _DELAY[type(node)](node, hardware)
     return Arrival.of(node, end, end)
@@ -132,10 +134,16 @@ def _function(operands: Sequence[tuple[Arrival, Arrival]], hardware: Target) -> 
 
 
 def _table(node: g.Lookup, address: Arrival, hardware: Target) -> Arrival:
-    """Leaves, and multiplexers by the bits that one level selects by; of the address or of what it reads."""
+    """Its network; or leaves, and multiplexers by the bits that one level selects by.
+
+    These select by the address, or by what that is a function of.
+    """
     bits = [_single(address, node.address, i) for i in range(node.address.width)]
     if len(bits) <= hardware.level_inputs:
         return _function(bits, hardware)
+    if node.network is not None:
+        end = address.last + hardware.lut_delay * node.network.depth
+        return Arrival.of(node, end, end)
     by = 1 if hardware.level_inputs < 5 else 2
     read = frozenset().union(*(taken.inputs for taken, _ in bits))
     ends = [
@@ -155,6 +163,20 @@ def _sum(node: g.Node, operands: Sequence[Arrival], hardware: Target) -> Arrival
             ends[late] = operands[late].since
     first, last = (max(each[end] for each in ends) + hardware.adder_delay for end in (0, 1))
     return Arrival.of(node, first, max(last, first + hardware.carry_delay * node.width))
+
+
+def _negated(node: g.Negate, a: Arrival, condition: Arrival, hardware: Target) -> Arrival:
+    """A chain of carries; or for each bit the OR of those below it, and one look-up table of all that."""
+    if node.chained:
+        first, last = (max(end, condition.last) + hardware.adder_delay for end in a[:2])
+        return Arrival.of(node, first, max(last, first + hardware.carry_delay * node.width))
+    below = max(1, node.width - 1)
+    ors = ceil(log(max(1, below / (hardware.lut_inputs - 2)), hardware.lut_inputs))
+    ends = [
+        max(end + levels * hardware.lut_delay, condition.last) + hardware.lut_delay
+        for end, levels in ((a.first, 0), (a.last, ors))
+    ]
+    return Arrival.of(node, *ends)
 
 
 def _adder(width: int, hardware: Target) -> int:

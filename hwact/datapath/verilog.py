@@ -10,12 +10,13 @@ import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from amaranth.back import rtlil
 from amaranth.lib.wiring import Component
 
 from hwact.datapath import yosys
-from hwact.datapath.rtl import Table, table_name
+from hwact.datapath.network import Network, network
 from hwact.errors import ToolError
 
 _WAIVER = (
@@ -30,14 +31,23 @@ _DECLARATION = re.compile(
 )
 
 
-def convert(
-    component: Component,
-    name: str,
-    ports: Mapping[str, str],
-    tables: Mapping[str, Table],
-    kept: Sequence[str] = (),
-) -> str:
-    """The Verilog of a component, as one flat module.
+class Table(NamedTuple):
+    """A read-only table: the width of its words in bits, and the words as bits, from address 0.
+
+    It becomes a network of look-up tables of ``lut_inputs`` inputs; for 0, a ``case`` statement.
+    """
+
+    width: int
+    words: Sequence[int]
+    lut_inputs: int
+
+
+def convert(component: Component, name: str, ports: Mapping[str, str]) -> str:
+    """The Verilog of a component and its submodules, as one flat module.
+
+    A memory that nothing writes, with one read port that has no clock, becomes a ``case`` statement: Yosys
+    would write an ``initial`` block, which synthesis for silicon ignores. Other memories stay what they are.
+    Signals with the attribute ``keep`` have it.
 
     Parameters
     ----------
@@ -46,24 +56,22 @@ def convert(
         Of the Verilog module.
     ports : mapping of str to str
         Verilog port names, in order, to the names that Amaranth gives those signals.
-    tables : mapping of str to Table
-        Read-only tables by signal name; filled while the component is elaborated. They become
-        ``case`` statements: Yosys would write ``initial`` blocks, which synthesis for silicon ignores.
-    kept : sequence of str
-        Signals that get the attribute ``keep``; filled likewise.
     """
     rtl = rtlil.convert(component, name=name, emit_src=False)
     with tempfile.TemporaryDirectory() as folder:
-        source, result, job = (Path(folder, file) for file in ("unit.il", "unit.v", "job.json"))
+        source, result, facts, job = (
+            Path(folder, file) for file in ("unit.il", "unit.v", "facts.json", "job.json")
+        )
         source.write_text(rtl)
-        arguments = {"source": str(source), "result": str(result), "name": name, "ports": dict(ports)}
-        job.write_text(json.dumps(arguments))
+        places = {"source": str(source), "result": str(result), "facts": str(facts)}
+        job.write_text(json.dumps({**places, "name": name, "ports": dict(ports)}))
         command = [sys.executable, "-P", yosys.__file__, str(job)]  # without hwact, whose import takes longer
         run = subprocess.run(command, capture_output=True, text=True, check=False)
         if run.returncode:
             raise ToolError(f"Yosys must accept hwact's own circuit, not fail: {run.stderr[-500:]}")
-        text = result.read_text()
-    return _finished(text, tables, kept)
+        text, found = result.read_text(), json.loads(facts.read_text())
+    tables = {memory: Table(*table) for memory, table in found["tables"].items()}
+    return _finished(text, tables, found["kept"])
 
 
 def _finished(text: str, tables: Mapping[str, Table], kept: Sequence[str]) -> str:
@@ -73,8 +81,8 @@ def _finished(text: str, tables: Mapping[str, Table], kept: Sequence[str]) -> st
     text = re.sub(r"^  output (.*);\n  reg \1;\n", r"  output reg \1;\n", text, flags=re.MULTILINE)
     text = re.sub(r"\b(\w+\[\d+\])(?:, \1)+", _replicated, text)
     text = re.sub(r"= ! (?=\S)", "= ~| ", text)
-    for signal, words in tables.items():
-        text = _with_table(text, signal, words)
+    for memory, table in tables.items():
+        text = _with_table(text, memory, table)
     used = _used_bits(text)
     text = _DECLARATION.sub(lambda found: _waived(found, used), text)
     return _with_kept(text, kept)
@@ -115,28 +123,70 @@ def _used_bits(text: str) -> dict[str, set[int]]:
     return used
 
 
-def _with_table(text: str, signal: str, table: Table) -> str:
-    """Replace a table's instance by a ``case`` statement.
+def _with_table(text: str, memory: str, table: Table) -> str:
+    """Replace a table's instance by its network, or by a ``case`` statement.
 
-    It drives the wire that the instance drove, or a register of its own where that is part of a port.
+    The latter drives the wire that the instance drove, or a register of its own where that is part of a port.
     """
-    instance = rf"  {yosys.INSTANCE} {table_name(signal)}{yosys.PLACE} \(\n"
+    instance = rf"  {yosys.INSTANCE} {memory}{yosys.PLACE} \(\n"
     found = re.search(
         instance + r"    \.address\((?P<address>.*)\),\n    \.data\((?P<data>.*)\)\n  \);\n", text
     )
     if found is None:  # nothing reads the table
-        assert f"{table_name(signal)}{yosys.PLACE}" not in text, signal
+        assert f"{memory}{yosys.PLACE}" not in text, memory
         return text
+    if table.lut_inputs:
+        cells = network(tuple(table.words), table.width, table.lut_inputs)
+        return text.replace(found[0], _network(cells, found["address"], found["data"], memory))
     data, bits = found["data"], f"[{table.width - 1}:0] " * (table.width > 1)
     if f"  wire {bits}{data};\n" in text:
         text = text.replace(f"  wire {bits}{data};\n", f"  reg {bits}{data};\n")
         return text.replace(found[0], _case(table, found["address"], data))
-    register = f"{signal}_word"
+    register = f"{memory}_word"
     case = f"  assign {data} = {register};\n" + _case(table, found["address"], register)
     first = re.search(r"^  (?:wire|reg|assign|always) ", text.replace(found[0], case), re.MULTILINE)
     assert first is not None
     text = text.replace(found[0], case)
     return f"{text[: first.start()]}  reg {bits}{register};\n{text[first.start() :]}"
+
+
+def _network(network: Network, address: str, data: str, name: str) -> str:
+    """A wire for each cell."""
+    names = [f"{name}_address[{bit}]" for bit in range(network.inputs)]
+    names += [f"{name}_lut{number}" for number in range(len(network.cells))]
+    lines = [f"  wire [{network.inputs - 1}:0] {name}_address;"]
+    lines += [f"  wire {wire};" for wire in names[network.inputs :]]
+    lines += [f"  assign {name}_address = {address};"]
+    for wire, cell in zip(names[network.inputs :], network.cells, strict=True):
+        logic = _logic(cell.function, [names[operand] for operand in cell.operands])
+        lines.append(f"  assign {wire} = {logic};")
+    outputs = ", ".join(names[output] for output in reversed(network.outputs))
+    return "".join(f"{line}\n" for line in [*lines, f"  assign {data} = {{ {outputs} }};"])
+
+
+def _logic(function: int, operands: Sequence[str]) -> str:
+    """A function, given by its output for each value of the operands, as an expression."""
+    if not operands:
+        return f"1'b{function}"
+    *lower, top = operands
+    half = 1 << len(lower)
+    ones = (1 << half) - 1
+    zero, one = function & ones, function >> half
+    if zero == one:
+        return _logic(zero, lower)
+    if zero == one ^ ones:
+        rest = _logic(zero, lower)
+        return {"1'b0": top, "1'b1": f"~{top}"}.get(rest, f"({top} ^ {rest})")
+    match zero, one:
+        case 0, _:
+            return f"({top} & {_logic(one, lower)})"
+        case _, 0:
+            return f"(~{top} & {_logic(zero, lower)})"
+        case _ if one == ones:
+            return f"({top} | {_logic(zero, lower)})"
+        case _ if zero == ones:
+            return f"(~{top} | {_logic(one, lower)})"
+    return f"({top} ? {_logic(one, lower)} : {_logic(zero, lower)})"
 
 
 def _case(table: Table, address: str, data: str) -> str:

@@ -2,7 +2,8 @@
 """Yosys' passes from RTLIL to Verilog, as a process of its own: ``python -P yosys.py job.json``.
 
 Yosys numbers its objects over the life of a process and orders statements by these numbers, so only a fresh
-process gives the same text every time. The job holds ``source``, ``result``, ``name`` and ``ports``.
+process gives the same text every time. The job holds ``source``, ``result``, ``name`` and ``ports``, and
+``facts``: a file that receives, as JSON, the tables and the names of the signals that are to be kept.
 """
 
 from __future__ import annotations
@@ -17,21 +18,25 @@ from pyosys import libyosys as ys  # noqa: E402 - it leaves flags with which lat
 
 sys.setdlopenflags(_FLAGS)
 
-_ARITHMETIC = ("$add", "$sub", "$mul")
+_LUT_INPUTS = ys.IdString("\\lut_inputs")
+_KEEP = ys.IdString("\\keep")
+_ARITHMETIC = ("$add", "$sub", "$mul", "$xor")
 _INVERSION = "$not"
 _COMPARISON = ("$lt", "$le", "$gt", "$ge", "$eq", "$ne")
 INSTANCE, PLACE = "hwact_table", "_place"
 
 
-def write_verilog(source: str, result: str, name: str, ports: Mapping[str, str]) -> None:
+def write_verilog(source: str, result: str, facts: str, name: str, ports: Mapping[str, str]) -> None:
     """Clean a circuit up and write it as Verilog; tables stay as instances of ``INSTANCE``."""
     design = ys.Design()
-    _run(design, f"read_rtlil {source}", "proc -noopt", "flatten -noscopeinfo")
-    _run(design, "rename -hide w:*.* w:port__*")
+    _run(design, f"read_rtlil {source}", "proc -noopt", "flatten -noscopeinfo -separator _")
+    _run(design, "rename -hide w:*port__*")
     module = design.module(_identifier(name))
     _set_ports(module, ports)
-    _set_tables_aside(module)
-    _run(design, "delete m:* t:$meminit_v2", "setattr -unset init w:*", "opt_expr -keepdc")
+    kept = [wire.name.str()[1:] for wire in module.selected_wires() if wire.get_bool_attribute(_KEEP)]
+    tables = _set_tables_aside(module)
+    Path(facts).write_text(json.dumps({"tables": tables, "kept": kept}), encoding="utf-8")
+    _run(design, "setattr -unset keep w:*", "setattr -unset init w:*", "opt_expr -keepdc")
     _run(design, "wreduce -keepdc", "opt_clean -purge", "opt_merge", "opt_dff w:*valid* %ci1:+[Q]")
     _run(design, "opt_dff -nosdff", "opt_clean -purge")
     _match_operand_widths(module)
@@ -64,39 +69,65 @@ def _set_ports(module: ys.Module, ports: Mapping[str, str]) -> None:
     module.fixup_ports()
 
 
-def _set_tables_aside(module: ys.Module) -> None:
-    """Put an instance in place of every table's read port, for :func:`_with_table` to find."""
-    for cell in list(module.selected_cells()):
-        if cell.type.str() != "$memrd_v2":
+def _set_tables_aside(module: ys.Module) -> dict[str, tuple[int, list[int], int]]:
+    """Put an instance in place of every table's read port; each table by name.
+
+    A table is told by its width, its words, and its attribute ``lut_inputs``.
+
+    A table is a memory that nothing writes, with one read port that has no clock. Other memories stay.
+    """
+    ports: dict[str, list[ys.Cell]] = {}
+    for cell in module.selected_cells():
+        if cell.type.str() in ("$memrd_v2", "$memwr_v2", "$meminit_v2"):
+            memory = cell.getParam(_identifier("MEMID")).decode_string().lstrip("\\")
+            ports.setdefault(memory, []).append(cell)
+    tables = {}
+    for memory, cells in ports.items():
+        read, initial = ([c for c in cells if c.type.str() == f"$mem{kind}_v2"] for kind in ("rd", "init"))
+        if len(cells) != 2 or len(read) != 1 or not initial or _parameter(read[0], "CLK_ENABLE"):
             continue
-        memory = cell.getParam(_identifier("MEMID")).decode_string().lstrip("\\")
-        address, data = cell.getPort(_identifier("ADDR")), cell.getPort(_identifier("DATA"))
-        module.remove(cell)
+        attributes = module.memories[_identifier(memory)].attributes
+        lut_inputs = attributes[_LUT_INPUTS].as_int() if _LUT_INPUTS in attributes else 0
+        tables[memory] = _parameter(initial[0], "WIDTH"), _words(initial[0]), lut_inputs
+        address, data = (read[0].getPort(_identifier(port)) for port in ("ADDR", "DATA"))
+        for cell in cells:
+            module.remove(cell)
         instance = module.addCell(_identifier(memory + PLACE), _identifier(INSTANCE))
         instance.setPort(_identifier("address"), address)
         instance.setPort(_identifier("data"), data)
+        _run(module.design, f"delete m:{memory}")
+    return tables
+
+
+def _words(cell: ys.Cell) -> list[int]:
+    """What a memory is initialised with."""
+    width = _parameter(cell, "WIDTH")
+    bits = cell.getPort(_identifier("DATA")).as_const().as_string()
+    return [int(bits[end - width : end], 2) for end in range(len(bits), 0, -width)]
 
 
 def _match_operand_widths(module: ys.Module) -> None:
-    """Extend the operands of arithmetic to one width, so that linters find no implicit extension."""
+    """Extend operands to one width, that of the result where there is one, so that nothing is implicit."""
     for cell in list(module.selected_cells()):
         kind = cell.type.str()
-        if kind == _INVERSION and _parameter(cell, "A_WIDTH") < _parameter(cell, "Y_WIDTH"):
-            bits = cell.getPort(_identifier("A"))
-            bits.extend_u0(_parameter(cell, "Y_WIDTH"), _parameter(cell, "A_SIGNED") == 1)
-            cell.setPort(_identifier("A"), bits)
-            cell.setParam(_identifier("A_WIDTH"), ys.Const(_parameter(cell, "Y_WIDTH"), 32))
-        arithmetic = kind in _ARITHMETIC
-        if not arithmetic and kind not in _COMPARISON:
-            continue
-        widest = max(_parameter(cell, f"{port}_WIDTH") for port in ("Y" if arithmetic else "AB"))
-        for port in "AB":
-            bits = cell.getPort(_identifier(port))
-            bits.extend_u0(widest, _parameter(cell, f"{port}_SIGNED") == 1)
-            cell.setPort(_identifier(port), bits)
-            cell.setParam(_identifier(f"{port}_WIDTH"), ys.Const(widest, 32))
-            if arithmetic:
+        if kind == _INVERSION:
+            _extend(cell, "A", _parameter(cell, "Y_WIDTH"))
+        elif kind in _ARITHMETIC:
+            for port in "AB":
+                _extend(cell, port, _parameter(cell, "Y_WIDTH"))
                 cell.setParam(_identifier(f"{port}_SIGNED"), ys.Const(0, 1))
+        elif kind in _COMPARISON:
+            widest = max(_parameter(cell, f"{port}_WIDTH") for port in "AB")
+            for port in "AB":
+                _extend(cell, port, widest)
+
+
+def _extend(cell: ys.Cell, port: str, width: int) -> None:
+    """Extend an operand, by its sign where it has one; or cut it."""
+    bits = cell.getPort(_identifier(port))
+    bits.extend_u0(width, _parameter(cell, f"{port}_SIGNED") == 1)
+    cell.setPort(_identifier(port), bits)
+    cell.setParam(_identifier(f"{port}_WIDTH"), ys.Const(width, 32))
 
 
 def _parameter(cell: ys.Cell, name: str) -> int:

@@ -153,6 +153,7 @@ def resolve(expression: Expr, x: Fraction) -> Expr:
     return expression.rebuild(*(resolve(child, x) for child in children)) if children else expression
 
 
+@lru_cache(maxsize=256)
 def pieces(expression: Expr) -> tuple[Piece, ...]:
     """The intervals on which the expression is smooth, from left to right.
 

@@ -25,7 +25,7 @@ def units_of(found: Listing, progress: Progress, **options: Any) -> list[tuple[U
     progress : callable
         Told what is being built, how many are, and of how many.
     **options
-        As of :func:`hwact.build`: accuracy, architecture, target, interface, latency, lanes.
+        As of :func:`hwact.build`: accuracy, constraints, architecture, target, interface, latency, lanes.
 
     Raises
     ------

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from hwact.formats import Codes, Format
 from hwact.interfaces import INTERFACES
 from hwact.tools import Simulator, tail
-from hwact.unit import Unit
+from hwact.verify.claims import AnyUnit
 from hwact.verify.plan import Phase, Plan, from_bits, to_bits
 from hwact.verify.process import run_job
 from hwact.verify.report import PhaseRecord
@@ -40,13 +40,13 @@ class Bench:
 
     Parameters
     ----------
-    unit : Unit
+    unit : Unit or RequantisingUnit
     plan : Plan
     work : Path
         A folder from `hwact.verify.process.work_folder`.
     """
 
-    unit: Unit
+    unit: AnyUnit
     plan: Plan
     work: Path
 

@@ -44,6 +44,8 @@ class Plan:
         `samples` is how many codes stand for all of them where the input is wider than 16 bits.
     thorough : bool
         Every pairing of gaps and stalls gets every code, whatever the width.
+    recorded, judged : int64 array, optional
+        Codes to be sent as well: a user's, and among the samples those at which the unit is judged.
     """
 
     number_format: Format
@@ -54,6 +56,7 @@ class Plan:
     samples: int
     thorough: bool
     recorded: Codes | None
+    judged: Codes | None = None
     phases: list[Phase] = field(default_factory=list)
     _parts: list[Codes] = field(default_factory=list)
 
@@ -113,7 +116,9 @@ class Plan:
 
     def _sampled(self, count: int) -> str:
         bits = self.number_format.width
-        return f"NOT all codes: {count} of 2**{bits} (seeded random, and the codes around the edges and zero)"
+        judged = "" if self.judged is None else f"the {len(self.judged)} at which the unit is judged, "
+        which = f"{judged}seeded random, and the codes around the edges and zero"
+        return f"NOT all codes: {count} of 2**{bits} ({which})"
 
     def _codes(self) -> Codes:
         if self.exhaustive:
@@ -124,6 +129,7 @@ class Plan:
         powers = np.array([1 << bit for bit in range(self.number_format.width - 1)], dtype=np.int64)
         special = [low + near, high - near, middle + near, middle - near, powers, powers - 1]
         special += [-powers, 1 - powers] if low < 0 else []
+        special += [] if self.judged is None else [self.judged]
         drawn = self._random.integers(low, high, size=max(self.samples, 1), endpoint=True, dtype=np.int64)
         return np.unique(np.concatenate([*special, drawn]))
 

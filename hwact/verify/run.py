@@ -18,11 +18,12 @@ from hwact import recordings
 from hwact.errors import ArgumentError
 from hwact.formats import Codes
 from hwact.interfaces import port_records
+from hwact.requantise import RequantisingUnit
 from hwact.tools import Simulator, find_simulator, require_module
 from hwact.unit import Unit
 from hwact.verify.bench import BENCHES, Bench, Outcome
 from hwact.verify.builds import NetlistError, Source, Store, build
-from hwact.verify.claims import Bundle, false_claims, golden_claim, read_bundle, rebuild
+from hwact.verify.claims import AnyUnit, Bundle, false_claims, golden_claim, read_bundle, rebuild
 from hwact.verify.plan import Plan
 from hwact.verify.process import work_folder
 from hwact.verify.report import PhaseRecord, VerifyReport, junit_xml
@@ -95,6 +96,10 @@ def verify(
     bundle = read_bundle(folder, check_digest=verilog is None)
     tool = _find_tools(simulator, against)
     unit = rebuild(bundle)
+    if against is not None and not isinstance(unit, Unit):
+        raise ArgumentError(
+            f"against must be left out for a requantising unit, whose inputs are words, not {against!r}"
+        )
     plan = _plan(unit, inputs, thorough, seed, samples)
     source = _source(bundle, unit, verilog, waves)
     store = Store(Path(build_folder) if build_folder is not None else None)
@@ -107,7 +112,7 @@ def verify(
     with work_folder() as work, files.kept(work):
         outcome, reused = _simulate(tool, source, store, Bench(unit, plan, work), files)
     phases += outcome.phases
-    if against is not None:
+    if against is not None and isinstance(unit, Unit):
         record, note = torch_witness(unit, bundle.manifest, plan.codes, outcome.in_order)
         phases.append(record)
         notes.append(note)
@@ -146,7 +151,7 @@ def _find_tools(simulator: str, against: str | None) -> Simulator:
     return find_simulator(simulator)
 
 
-def _plan(unit: Unit, inputs: str | Path | None, thorough: bool, seed: int, samples: int) -> Plan:
+def _plan(unit: AnyUnit, inputs: str | Path | None, thorough: bool, seed: int, samples: int) -> Plan:
     if unit.interface not in BENCHES:
         raise ArgumentError(
             f"interface must be {' or '.join(BENCHES)} to be verified, not {unit.interface!r}"
@@ -160,10 +165,18 @@ def _plan(unit: Unit, inputs: str | Path | None, thorough: bool, seed: int, samp
         samples=samples,
         thorough=thorough,
         recorded=None if inputs is None else _recorded(inputs, unit),
+        judged=_judged(unit),
     )
 
 
-def _source(bundle: Bundle, unit: Unit, verilog: str | Path | None, waves: bool) -> Source:
+def _judged(unit: AnyUnit) -> Codes | None:
+    """The input codes that stand for all of them in the unit's accuracy."""
+    if isinstance(unit, RequantisingUnit):
+        return unit.steps()
+    return None if unit.spec.listed else unit.design.checked_codes
+
+
+def _source(bundle: Bundle, unit: AnyUnit, verilog: str | Path | None, waves: bool) -> Source:
     text, suffix = bundle.verilog, ".v"
     if verilog is not None:
         try:
@@ -189,7 +202,7 @@ def _run_name(tool: Simulator, source: Source, verilog: str | Path | None) -> st
     return f"{tool.name}-{Path(verilog).stem}-{hashlib.sha256(source.verilog).hexdigest()[:8]}"
 
 
-def _claims_phase(bundle: Bundle, unit: Unit) -> PhaseRecord:
+def _claims_phase(bundle: Bundle, unit: AnyUnit) -> PhaseRecord:
     started = time.perf_counter()
     failures = (*false_claims(bundle.manifest, unit), *golden_claim(bundle.manifest, unit))
     return PhaseRecord(name="manifest", seconds=time.perf_counter() - started, failures=failures)
@@ -260,11 +273,14 @@ class _Files:
         fresh.replace(self.junit)
 
 
-def _recorded(path: str | Path, unit: Unit) -> Codes:
+def _recorded(path: str | Path, unit: AnyUnit) -> Codes:
     """Recorded inputs as codes, in a row."""
     data = recordings.read(path)
     if data.size == 0:
         raise ArgumentError(
             f"inputs must hold at least one number, not shape {data.shape!r} in {str(path)!r}"
         )
+    if isinstance(unit, RequantisingUnit):
+        unit.check_range(data)
+        return data.ravel().astype(np.int64)
     return recordings.codes_of(data, unit, path).ravel().astype(np.int64)
