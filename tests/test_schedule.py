@@ -6,7 +6,9 @@ from __future__ import annotations
 import itertools
 import random
 import re
+import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,6 +21,7 @@ from hwact.datapath.evaluate import evaluate
 from hwact.datapath.forms import with_split_tables, with_trees
 from hwact.datapath.schedule import (
     MAX_LATENCY,
+    Schedule,
     _forms,
     cycles,
     highest_clock,
@@ -28,8 +31,10 @@ from hwact.datapath.schedule import (
     stage_delay,
 )
 from hwact.datapath.timing import arrival
+from hwact.datapath.verilog import convert
 from hwact.errors import ArgumentError, UnreachableError
 from hwact.formats import Format
+from hwact.interfaces import BareUnit
 from hwact.synth import Options
 
 XC7, ECP5 = TARGETS["xc7"], TARGETS["ecp5"]
@@ -39,7 +44,7 @@ HIGH_MHZ, MOST_CYCLES = 250, 5
 
 
 def some_graph(seed: int, operations: int = 4) -> g.Datapath:
-    """A few additions, selections and tables, with wiring in between."""
+    """A few additions, selections, negations and tables, with wiring in between."""
     chance = random.Random(seed)
     x = g.Input.of(Format.parse("SQ8.0"))
     nodes: list[g.Node] = [x]
@@ -52,15 +57,29 @@ def some_graph(seed: int, operations: int = 4) -> g.Datapath:
                     lambda a=a, b=b: (a + b).named("sum").keep(),
                     lambda a=a, b=b: (a - ~(b >> 1)).named("sum").keep(),
                     lambda a=a, b=b: a.bits(1, 1).select(b, a),
+                    lambda a=a, b=b, s=seed: a.negated_where(b.bits(1, 1), chained=s % 2 == 1),
                     lambda a=a, w=words: a.bits(0, len(w).bit_length() - 1).lookup(w),
+                    lambda a=a, w=words: a.bits(0, 6).lookup((w * 8)[:64], lut_inputs=4),
                 )
             )()
         )
     return g.Datapath(x, nodes[-1])
 
 
+def four_rows() -> g.Datapath:
+    """A chain that is shorter as a tree."""
+    x = g.Input.of(Format.parse("SQ8.0"))
+    total: g.Node = x
+    for i in range(3):
+        total = (total + x.bits(i, 4)).keep()
+    return g.Datapath(x, total)
+
+
 def some_chain(seed: int) -> g.Datapath:
-    """Many rows of one input in one sum, with ones for carry inputs, and a table of 9 address bits."""
+    """Many rows of one input in one sum, with ones for carry inputs, and a table of 9 address bits.
+
+    Some more of its rows are a network, and a negation.
+    """
     chance = random.Random(seed)
     x = g.Input.of(Format.parse("SQ8.0"))
     words = tuple(chance.randrange(-90, 90) for _ in range(512))
@@ -68,7 +87,14 @@ def some_chain(seed: int) -> g.Datapath:
     for i in range(chance.randrange(2, 12)):
         row = x.bits(i % 8, 1).select(x >> chance.randrange(5), 0)
         total = ((total - ~row) if chance.random() < 0.3 else (total - row if i == 5 else total + row)).keep()
+    total = (total + x.bits(1, 7).lookup(words[:128], lut_inputs=4)).keep()
+    total = (total + (x >> 1).negated_where(x.bits(0, 1), chained=seed % 2 == 1)).keep()
     return g.Datapath(x, (total >> 2).saturate(-40, 40))
+
+
+def table_bits(datapath: g.Datapath) -> list[int]:
+    """Address bits of its tables."""
+    return [node.address.width for node in datapath.nodes if isinstance(node, g.Lookup)]
 
 
 def schedules(datapath: g.Datapath, latency: int) -> Iterator[dict[g.Node, int]]:
@@ -85,10 +111,9 @@ def schedules(datapath: g.Datapath, latency: int) -> Iterator[dict[g.Node, int]]
 
 
 def test_stages_are_as_short_as_any_schedule_permits() -> None:
-    tried = moved = 0
-    for seed in range(GRAPHS):
+    tried = moved = formed = 0
+    for datapath in (four_rows(), *map(some_graph, range(GRAPHS))):
         for hardware, latency in itertools.product((XC7, ECP5), (1, 2, 3)):
-            datapath = some_graph(seed)
             plan = schedule(datapath, hardware, latency)
             forms = _forms(datapath, hardware)
             shortest = min(stage_delay(form, s, hardware) for form in forms for s in schedules(form, latency))
@@ -102,8 +127,10 @@ def test_stages_are_as_short_as_any_schedule_permits() -> None:
             fewest = min(register_bits(plan.datapath, s, latency) for s in same)
             assert bits >= fewest
             moved += bits == fewest
+            formed += plan.datapath is not datapath
             tried += 1
-    assert tried == GRAPHS * 6
+    assert tried == (GRAPHS + 1) * 6
+    assert formed
     assert moved > 0.8 * tried  # the search for registers goes one operation at a time
 
 
@@ -118,10 +145,47 @@ def test_other_forms_compute_the_same() -> None:
             assert np.array_equal(evaluate(form, CODES), due)
             evaluate(g.Datapath(form.x, form.y.known(int(due.min()), int(due.max()))), CODES)
         shorter += shortest_period(tree, ECP5, 1) < shortest_period(datapath, ECP5, 1)
-        assert max(n.address.width for n in split.nodes if isinstance(n, g.Lookup)) == 6
+        assert sorted(table_bits(datapath)) == [7, 9]
+        assert sorted(table_bits(split)) == [*[6] * 8, 7]  # the network stays
     assert shorter > GRAPHS / 2
     plain = some_graph(1, 1)
     assert with_trees(plain) is plain is with_split_tables(plain, 12)
+
+
+BENCH = """
+module bench;
+  reg clk; reg [7:0] x; wire [{last}:0] y; integer i;
+  dut dut(.clk(clk), .ce(1'b1), .x(x), .y(y));
+  initial for (i = 0; i < 256 + {latency}; i = i + 1) begin
+    if (i >= {latency}) $display("%b", y);
+    x = i; clk = 0; #1 clk = 1; #1 ;
+  end
+endmodule
+"""
+
+
+def by_icarus(plan: Schedule, folder: Path) -> list[int]:
+    """Output codes of the emitted Verilog for all input codes, in their order."""
+    y = plan.datapath.y
+    component = BareUnit(plan, Format.parse("SQ8.0"), Format(y.signed, y.width, 0))
+    text = convert(component, "dut", component.ports(plan.latency))
+    (folder / "t.v").write_text(text + BENCH.format(last=y.width - 1, latency=plan.latency))
+    subprocess.run(["iverilog", "-g2001", "-o", folder / "t.vvp", folder / "t.v"], check=True)
+    run = subprocess.run(["vvp", "-n", folder / "t.vvp"], check=True, capture_output=True, text=True)
+    words = [int(line, 2) for line in run.stdout.split()]
+    codes = [word - (word >> (y.width - 1) << y.width) if y.signed else word for word in words]
+    return codes[128:] + codes[:128]
+
+
+def test_other_forms_compute_the_same_in_hardware(tmp_path: Path) -> None:
+    checked = {True: 0, False: 0}  # by whether the table is divided
+    for seed, latency in ((1, 2), (1, 3), (2, 1), (2, 3)):
+        datapath = some_chain(seed)
+        plan = schedule(datapath, ECP5, latency)
+        assert plan.datapath is not datapath
+        assert by_icarus(plan, tmp_path) == evaluate(datapath, CODES).tolist()
+        checked[max(table_bits(plan.datapath)) < 9] += CODES.size
+    assert checked == {True: 3 * CODES.size, False: CODES.size}
 
 
 def test_a_higher_clock_takes_no_fewer_cycles() -> None:
@@ -187,6 +251,36 @@ def test_functions_of_few_bits_are_one_level() -> None:
     assert (inner.last, len(inner.inputs)) == (ECP5.lut_delay, 3)
     assert (both.last, len(both.inputs)) == (ECP5.lut_delay, 4)
     assert arrival(x.less_than(0), [at, at], ECP5).last == 0
+
+
+def test_a_network_is_as_many_levels_as_it_is_deep() -> None:
+    x = g.Input.of(Format.parse("UQ8.0"))
+    chance = random.Random(1)
+    table = x.lookup(tuple(chance.randrange(16) for _ in range(256)), lut_inputs=4)
+    assert isinstance(table, g.Lookup)
+    assert table.network is not None
+
+    def depth(signal: int) -> int:
+        cells = table.network.cells if table.network else ()
+        return 1 + max(map(depth, cells[signal - 8].operands)) if signal >= 8 else 0
+
+    levels = max(map(depth, table.network.outputs))
+    assert levels >= 3
+    assert arrival(table, [arrival(x, [], ECP5)], ECP5).last == levels * ECP5.lut_delay
+
+
+def test_a_negation_is_a_chain_of_carries_or_a_prefix() -> None:
+    x = g.Input.of(Format.parse("SQ16.0"))
+    at = arrival(x, [], ECP5)
+    chained, prefix = (x.negated_where(x.bits(15, 1), chained=chained) for chained in (True, False))
+    bit = arrival(x.bits(15, 1), [at], ECP5)
+    by_carries = arrival(chained, [at, bit], ECP5)
+    assert by_carries[:2] == (ECP5.adder_delay, ECP5.adder_delay + ECP5.carry_delay * chained.width)
+    # 16 bits below the highest: 4 ORs, 1 of them, and the look-up table that inverts.
+    by_gates = arrival(prefix, [at, bit], ECP5)
+    assert by_gates[:2] == (ECP5.lut_delay, 3 * ECP5.lut_delay)
+    late = arrival(prefix, [at, by_carries], ECP5)
+    assert late.last == max(3 * ECP5.lut_delay, by_carries.last + ECP5.lut_delay)
 
 
 def test_latency_must_be_legal() -> None:
