@@ -55,7 +55,7 @@ _ACTIVATION_KEYS = (
         "architecture_parameters",
         "interface",
     ),
-    *("lanes", "latency", "golden_sha256"),
+    *("lanes", "latency", "requested_clock_mhz", "golden_sha256"),
 )
 
 
