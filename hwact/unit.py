@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
@@ -22,17 +21,16 @@ from hwact.architectures.constraints import parse
 from hwact.architectures.problem import Accuracy, Parameters, UnitSpec
 from hwact.datapath import cost
 from hwact.datapath.evaluate import evaluate
-from hwact.datapath.schedule import Schedule
+from hwact.datapath.schedule import Schedule, check_clock
 from hwact.datapath.verilog import convert
 from hwact.design import Design, choose
 from hwact.errors import ArgumentError, BundleError
 from hwact.formats import Format, Overflow, Rounding, member
 from hwact.functions.spec import FunctionSpec
 from hwact.golden import TABLE_BITS, Golden
-from hwact.interfaces import INTERFACES, UnitComponent, port_records
+from hwact.interfaces import INTERFACES, UnitComponent, check_interface, port_records
 
 Array = npt.NDArray[Any]
-MAX_LANES = 64
 CORRECT_UP_TO = 10
 DIGESTED_CODES = 1 << 16  # of an input of more than 24 bits
 _BLOCK = 1 << 14
@@ -335,7 +333,7 @@ def build(
         name=name,
         **parameters,
     )
-    _check_interface(interface, lanes)
+    check_interface(interface, lanes)
     check_clock(clock, latency)
     unit_name = (
         naming.checked(name)
@@ -383,7 +381,7 @@ def rebuilt(manifest: Mapping[str, Any]) -> Unit:
             constraints=parse(facts["constraints"]),
             target=cost.target(facts["target"]),
         )
-        _check_interface(facts["interface"], facts["lanes"])
+        check_interface(facts["interface"], facts["lanes"])
         design = Design.build(spec, facts["architecture"], facts["architecture_parameters"])
         plan = design.plan(facts["latency"])
         clock = facts["requested_clock_mhz"]
@@ -443,22 +441,3 @@ def _correct_by_default(function: FunctionSpec, input_format: Format, output_for
     narrow = max(input_format.width, output_format.width) <= CORRECT_UP_TO
     pieces = function.piecewise_polynomial()
     return narrow or (pieces is not None and all(len(piece.coefficients) <= 3 for piece in pieces))
-
-
-def _check_interface(interface: str, lanes: int) -> None:
-    if interface not in INTERFACES:
-        raise ArgumentError(f"interface must be one of {', '.join(INTERFACES)}, not {interface!r}")
-    if isinstance(lanes, bool) or not isinstance(lanes, int) or not 1 <= lanes <= MAX_LANES:
-        raise ArgumentError(f"lanes must be an integer from 1 to {MAX_LANES}, not {lanes!r}")
-
-
-def check_clock(clock: float | None, latency: int | None = None) -> None:
-    """Refuse what is no clock, and one beside a latency."""
-    if clock is None:
-        return
-    if isinstance(clock, bool) or not isinstance(clock, (int, float)) or not 0 < clock < math.inf:
-        raise ArgumentError(f"the clock must be a number of MHz above 0, not {clock!r}; say 250, for example")
-    if latency is not None:
-        raise ArgumentError(
-            f"one of a latency and a clock must be given, not {latency!r} and {clock!r}; leave one out"
-        )

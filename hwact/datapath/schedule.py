@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -62,6 +63,18 @@ def schedule(datapath: g.Datapath, hardware: Target, latency: int) -> Schedule:
         if period == best
     ]
     return min(plans, key=lambda plan: pipelined_area(plan, hardware))
+
+
+def check_clock(clock: float | None, latency: int | None = None) -> None:
+    """Refuse what is no clock, and one beside a latency."""
+    if clock is None:
+        return
+    if isinstance(clock, bool) or not isinstance(clock, (int, float)) or not 0 < clock < math.inf:
+        raise ArgumentError(f"the clock must be a number of MHz above 0, not {clock!r}; say 250, for example")
+    if latency is not None:
+        raise ArgumentError(
+            f"one of a latency and a clock must be given, not {latency!r} and {clock!r}; leave one out"
+        )
 
 
 def cycles(datapath: g.Datapath, hardware: Target, clock: float | None = None) -> int:

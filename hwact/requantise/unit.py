@@ -19,18 +19,18 @@ from hwact import bundle, functions, naming
 from hwact.datapath import cost
 from hwact.datapath import evaluate as golden
 from hwact.datapath.graph import Datapath
-from hwact.datapath.schedule import Schedule, cycles, schedule
+from hwact.datapath.schedule import Schedule, check_clock, cycles, schedule
 from hwact.datapath.verilog import convert
 from hwact.errors import ArgumentError, BundleError
 from hwact.formats import Codes, Format, Overflow, Rounding, member
 from hwact.functions.spec import FunctionSpec
-from hwact.interfaces import INTERFACES, UnitComponent, port_records
+from hwact.interfaces import INTERFACES, UnitComponent, check_interface, port_records
 from hwact.requantise import files
 from hwact.requantise.channel import Channel
 from hwact.requantise.datapaths import comparisons, multiplied, word_format
 from hwact.requantise.multiplier import Requantiser
 from hwact.requantise.thresholds import Thresholds
-from hwact.unit import MAX_LANES, Unit, check_clock, json_number
+from hwact.unit import Unit, json_number
 from hwact.unit import rebuilt as rebuilt_unit
 
 Array = npt.NDArray[Any]
@@ -374,10 +374,7 @@ def build(
         An argument is outside what is possible; `UnreachableError` when the clock is.
     """
     check_clock(clock, latency)
-    if interface not in INTERFACES:
-        raise ArgumentError(f"interface must be one of {', '.join(INTERFACES)}, not {interface!r}")
-    if isinstance(lanes, bool) or not isinstance(lanes, int) or not 1 <= lanes <= MAX_LANES:
-        raise ArgumentError(f"lanes must be an integer from 1 to {MAX_LANES}, not {lanes!r}")
+    check_interface(interface, lanes)
     if len(form.channels) > MAX_CHANNELS:
         raise ArgumentError(f"a unit must have at most {MAX_CHANNELS} channels, not {len(form.channels)!r}")
     hardware = cost.target(target)
