@@ -179,7 +179,7 @@ def by_icarus(plan: Schedule, folder: Path) -> list[int]:
 
 def test_other_forms_compute_the_same_in_hardware(tmp_path: Path) -> None:
     checked = {True: 0, False: 0}  # by whether the table is divided
-    for seed, latency in ((1, 2), (1, 3), (2, 1), (2, 3)):
+    for seed, latency in ((1, 2), (1, 3), (2, 1), (2, 6)):
         datapath = some_chain(seed)
         plan = schedule(datapath, ECP5, latency)
         assert plan.datapath is not datapath
