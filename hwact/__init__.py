@@ -7,6 +7,7 @@
 """
 
 from hwact import functions, reference
-from hwact.unit import Unit, build, from_manifest
+from hwact.effort import build
+from hwact.unit import Unit, from_manifest
 
 __all__ = ["Unit", "build", "from_manifest", "functions", "reference"]

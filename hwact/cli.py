@@ -18,6 +18,7 @@ from hwact.architectures import catalogue
 from hwact.commands import compare, explore, export, onnx_
 from hwact.console import print_json, print_table, progress, say
 from hwact.datapath.cost import TARGETS
+from hwact.effort import build
 from hwact.errors import ArgumentError, HwactError
 from hwact.evaluation import evaluate_file, evaluate_numbers
 from hwact.formats import Overflow, Rounding
@@ -26,7 +27,7 @@ from hwact.options import choice_options, generation_options, specification_opti
 from hwact.requantise.layer import unit_of
 from hwact.study import study
 from hwact.tailor import tailor
-from hwact.unit import Unit, build
+from hwact.unit import Unit
 
 DEFAULT_FUNCTIONS = ("smelu", "gelu", "swish")
 INTERRUPTED = 130
@@ -131,6 +132,8 @@ def generate(names: tuple[str, ...], layer: Path | None, out: Path, as_json: boo
             f"a name must be given to one unit, not {len(wanted)!r}; generate them one by one"
         )
     if layer is not None:
+        if options.pop("effort") != "normal":
+            raise ArgumentError("effort must be normal with --requantise, not another; leave --effort out")
         _generate_requantising(wanted, layer, out, as_json, options)
         return
     units = [_build(function, options) for function in wanted]

@@ -104,6 +104,12 @@ def generation_options(wrapped: Command) -> Command:
         click.option(
             "--clock", type=float, metavar="MHZ", help="That the target is to reach; chooses the latency."
         ),
+        click.option(
+            "--effort",
+            default="normal",
+            show_default=True,
+            help="normal: by estimates; high: the best of them by synthesis.",
+        ),
         click.option("--lanes", type=int, default=1, show_default=True, help="Codes a word."),
         click.option(
             "--out", default="build", show_default=True, type=click.Path(path_type=Path), help="Folder."

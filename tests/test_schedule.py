@@ -185,7 +185,8 @@ def test_other_forms_compute_the_same_in_hardware(tmp_path: Path) -> None:
         assert plan.datapath is not datapath
         assert by_icarus(plan, tmp_path) == evaluate(datapath, CODES).tolist()
         checked[max(table_bits(plan.datapath)) < 9] += CODES.size
-    assert checked == {True: 3 * CODES.size, False: CODES.size}
+    assert sum(checked.values()) == 4 * CODES.size
+    assert all(checked.values())
 
 
 def test_a_higher_clock_takes_no_fewer_cycles() -> None:
@@ -256,7 +257,8 @@ def test_functions_of_few_bits_are_one_level() -> None:
 def test_a_network_is_as_many_levels_as_it_is_deep() -> None:
     x = g.Input.of(Format.parse("UQ8.0"))
     chance = random.Random(1)
-    table = x.lookup(tuple(chance.randrange(16) for _ in range(256)), lut_inputs=4)
+    words = tuple(chance.randrange(16) for _ in range(256))
+    table = x.lookup(words, lut_inputs=6)
     assert isinstance(table, g.Lookup)
     assert table.network is not None
 
@@ -265,8 +267,11 @@ def test_a_network_is_as_many_levels_as_it_is_deep() -> None:
         return 1 + max(map(depth, cells[signal - 8].operands)) if signal >= 8 else 0
 
     levels = max(map(depth, table.network.outputs))
-    assert levels >= 3
-    assert arrival(table, [arrival(x, [], ECP5)], ECP5).last == levels * ECP5.lut_delay
+    assert levels >= 2
+    at = arrival(x, [], XC7)
+    assert arrival(table, [at], XC7).last == levels * XC7.lut_delay
+    reshaped, left = (arrival(x.lookup(words, lut_inputs=n), [at], ECP5) for n in (4, 0))
+    assert reshaped[:2] == left[:2]  # what synthesis takes apart is as any table
 
 
 def test_a_negation_is_a_chain_of_carries_or_a_prefix() -> None:
@@ -319,7 +324,7 @@ def test_a_clock_that_no_design_reaches_is_refused_with_the_highest() -> None:
 @pytest.mark.parametrize("bad", [0, -5, float("inf"), float("nan"), True, "250"])
 def test_a_clock_must_be_a_number(bad: object) -> None:
     with pytest.raises(ArgumentError, match=r"the clock must be a number of MHz above 0, not .*; say 250"):
-        hwact.build("gelu", width=4, clock=bad)  # type: ignore[arg-type]
+        hwact.build("gelu", width=4, clock=bad)
 
 
 def test_latency_and_clock_exclude_each_other() -> None:

@@ -140,7 +140,8 @@ def test_only_the_low_bits_of_a_code_count(small: Unit) -> None:
 
 @pytest.mark.usefixtures("path")
 def test_codes_come_in_a_type_that_holds_them() -> None:
-    module = Activation(hwact.build("sigmoid", input_format="SQ4.4", output_format="UQ0.12"))
+    formats = {"input_format": "SQ4.4", "output_format": "UQ0.12"}
+    module = Activation(hwact.build("sigmoid", **formats, accuracy="correct"))
     codes = torch.arange(-128, 128, dtype=torch.int8)
     assert module.evaluate(codes).dtype == torch.int16
     assert module.evaluate(codes)[-1] == 4095

@@ -50,7 +50,8 @@ def by_hand(kind: str, out: Path, define: str | None = None) -> Path:
 
 def table(out: Path) -> Path:
     """A fresh bundle whose Verilog holds a table: GELU at 8 bits."""
-    return hwact.build("gelu", width=8, architecture="table").write(out)
+    parameters = {"folding": "based", "magnitude": "chain", "logic": "cases"}
+    return hwact.build("gelu", width=8, architecture="table", architecture_parameters=parameters).write(out)
 
 
 def flip_table_bit(verilog: str, row: int) -> str:

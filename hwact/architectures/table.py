@@ -83,9 +83,7 @@ def fewest_steps(low: Codes, high: Codes) -> Codes:
 
 
 def _fits_network(spec: UnitSpec, folding: Folding) -> bool:
-    """Whether a network is small for what synthesis makes of it: with 4 inputs that is not so."""
-    bits = folding.address_bits
-    return 6 <= spec.target.lut_inputs < bits <= MAX_NETWORK_BITS
+    return spec.target.lut_inputs < folding.address_bits <= MAX_NETWORK_BITS
 
 
 def _guard_bits(spec: UnitSpec, kind: str) -> int:

@@ -212,13 +212,14 @@ def _compare_area(node: g.Compare, hardware: Target) -> float:
 
 
 def _table_area(node: g.Lookup, hardware: Target) -> float:
-    if node.network is not None:
+    if node.lut_inputs > RESHAPED and node.network is not None:
         return _NETWORK * len(node.network.cells)
-    area = _minterm_luts(node.table, hardware.lut_inputs)
+    area = _minterm_luts(node.table, hardware.lut_inputs) + (node.lut_inputs > 0)
     large = len(node.table) > _LARGE[hardware.lut_inputs]
     return area * hardware.folded_table if large and _computed(node.address) else area
 
 
+RESHAPED = 4  # inputs of look-up tables whose networks synthesis takes apart, often for the worse
 _NETWORK = 1.1  # what synthesis makes of a look-up table of a network
 _LARGE = {4: 64, 6: 128}  # entries, by inputs of a look-up table
 

@@ -348,7 +348,7 @@ class Lookup(Node):
 
     @cached_property
     def network(self) -> Network | None:
-        """The look-up tables of a table that is not left to synthesis."""
+        """The look-up tables of a table that is not left to synthesis; they are searched when first read."""
         return network(self.words, self.width, self.lut_inputs) if self.lut_inputs else None
 
 

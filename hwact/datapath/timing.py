@@ -13,7 +13,7 @@ from math import ceil, log, log2
 from typing import NamedTuple
 
 from hwact.datapath import graph as g
-from hwact.datapath.cost import Target
+from hwact.datapath.cost import RESHAPED, Target
 
 # A bit that a function reads: of which node, at which place, and whether that moves with the function's own.
 _Bit = tuple[int, int, bool]
@@ -141,7 +141,7 @@ def _table(node: g.Lookup, address: Arrival, hardware: Target) -> Arrival:
     bits = [_single(address, node.address, i) for i in range(node.address.width)]
     if len(bits) <= hardware.level_inputs:
         return _function(bits, hardware)
-    if node.network is not None:
+    if node.lut_inputs > RESHAPED and node.network is not None:
         end = address.last + hardware.lut_delay * node.network.depth
         return Arrival.of(node, end, end)
     by = 1 if hardware.level_inputs < 5 else 2

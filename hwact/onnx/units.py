@@ -7,9 +7,10 @@ from collections.abc import Callable
 from typing import Any
 
 from hwact import naming
+from hwact.effort import build
 from hwact.errors import ArgumentError
 from hwact.onnx.activations import Activation, Listing, Unmatched
-from hwact.unit import Unit, build
+from hwact.unit import Unit
 
 MAX_UNITS = 256
 

@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How hard a design is looked for: by its estimated area alone, or by what synthesis makes of the best."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from concurrent.futures import ThreadPoolExecutor
+from enum import StrEnum
+from typing import Any
+
+from hwact import architectures, unit
+from hwact.architectures.problem import MAX_FITTED_WIDTH, UnitSpec
+from hwact.design import Design, designs
+from hwact.errors import ArgumentError
+from hwact.formats import member
+from hwact.synth import Options, measure
+from hwact.unit import Unit
+
+FEW = 8  # designs of one architecture that are synthesised
+
+
+class Effort(StrEnum):
+    """What decides between designs."""
+
+    NORMAL = "normal"
+    HIGH = "high"
+
+
+def build(
+    function: str | None = None,
+    *,
+    effort: str = "normal",
+    **options: Any,
+) -> Unit:
+    """Make the cheapest unit that meets a specification: :func:`hwact.unit.build`, with an effort.
+
+    Parameters
+    ----------
+    function : str
+    effort : str
+        ``normal``: the smallest estimated area. ``high``: the smallest area after synthesis on the target,
+        of the designs with the smallest estimates of each architecture.
+    **options
+        As of :func:`hwact.unit.build`.
+    """
+    found = unit.build(function, **options)
+    chosen = options.get("architecture_parameters") is not None
+    if member(Effort, "effort", effort) is Effort.NORMAL or chosen:
+        return found
+    if found.input_format.width > MAX_FITTED_WIDTH:
+        raise ArgumentError(
+            f"effort must be normal where the input has more than {MAX_FITTED_WIDTH} bits, not {effort!r}; "
+            "choose fewer bits"
+        )
+    latency, clock = options.get("latency"), options.get("clock")
+    few = _shortlist(found.spec, options.get("architecture", "auto"))
+    reaching = [one for one in few if clock is None or one.highest_clock >= clock] or [found.design]
+    plans = [one.plan(one.cycles(clock) if latency is None else latency) for one in reaching]
+    units = [
+        dataclasses.replace(found, design=one, schedule=plan)
+        for one, plan in zip(reaching, plans, strict=True)
+    ]
+    measured = functools.partial(measure, target=found.spec.target.name, options=Options(place=False))
+    with ThreadPoolExecutor() as threads:  # the work is done by processes of Yosys
+        areas = [record.area for record in threads.map(measured, units)]
+    return units[areas.index(min(areas))]
+
+
+def _shortlist(spec: UnitSpec, architecture: str) -> list[Design]:
+    """The designs of the smallest estimates, the smallest of all first."""
+    names = architectures.catalogue() if architecture == "auto" else [architecture]
+    few = [sorted(designs(spec, [name]), key=lambda one: one.estimated_area)[:FEW] for name in names]
+    return sorted((one for each in few for one in each), key=lambda one: one.estimated_area)
