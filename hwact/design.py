@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
+from itertools import islice
 
 import numpy as np
 
@@ -22,6 +24,7 @@ from hwact.architectures.problem import (
 from hwact.datapath import Datapath
 from hwact.datapath.cost import area
 from hwact.datapath.evaluate import evaluate
+from hwact.datapath.schedule import Schedule, cycles, highest_clock, pipelined_area, schedule
 from hwact.errors import UnreachableError
 from hwact.formats import Codes
 from hwact.proof import Proof, prove
@@ -115,27 +118,44 @@ class Design:
         """Estimated look-up tables on the specification's target."""
         return float(area(self.datapath, self.spec.target))
 
+    @cached_property
+    def highest_clock(self) -> int:
+        """MHz that every stage can reach by the target's delays, with as many stages as that takes."""
+        return highest_clock(self.datapath, self.spec.target)
 
-def choose(spec: UnitSpec, architecture: str = "auto") -> Design:
+    def cycles(self, clock: float | None = None) -> int:
+        """As :func:`hwact.datapath.schedule.cycles`."""
+        return cycles(self.datapath, self.spec.target, clock)
+
+    def plan(self, latency: int) -> Schedule:
+        """The datapath in stages."""
+        return schedule(self.datapath, self.spec.target, latency)
+
+
+def choose(spec: UnitSpec, architecture: str = "auto", clock: float | None = None) -> Design:
     """The design of the smallest estimated area; of equals, the first in the architectures' order.
 
     Parameters
     ----------
     architecture : str
         ``auto``, or the one architecture to search.
+    clock : float, optional
+        MHz that stages must reach; registers then count for the area.
 
     Raises
     ------
     UnreachableError
-        No design meets the specification.
+        No design meets the specification, or none of them the clock.
     """
     names = list(architectures.catalogue()) if architecture == "auto" else [architecture]
     found = designs(spec, names)
     wide = spec.input_format.width > MAX_FITTED_WIDTH
-    if not wide:
+    if wide:  # judging one takes seconds, and the architectures begin with the cheapest
+        found = islice(found, 1)
+    if clock is None:
         best = min(found, key=lambda design: design.estimated_area, default=None)
-    else:  # judging one takes seconds, and the architectures begin with the cheapest
-        best = next(found, None)
+    else:
+        best = _clocked(found, clock)
     if best is None:
         raise UnreachableError(
             f"accuracy must be one that {architecture} architectures reach for {spec.function.name} from "
@@ -145,6 +165,21 @@ def choose(spec: UnitSpec, architecture: str = "auto") -> Design:
             + ", or an input of fewer bits"
             * wide
         )
+    return best
+
+
+def _clocked(found: Iterable[Design], clock: float) -> Design | None:
+    """The smallest design with the registers of its fewest cycles for a clock; none of none."""
+    bare = [replace(design) for design in found]  # without their codes, which take memory
+    best, least = max(bare, key=lambda design: design.highest_clock, default=None), math.inf
+    for design in sorted(bare, key=lambda design: design.estimated_area):
+        if design.estimated_area >= least:
+            break
+        if design.highest_clock >= clock:
+            total = pipelined_area(design.plan(design.cycles(clock)), design.spec.target)
+            best, least = (design, total) if total < least else (best, least)
+    if best is not None:
+        best.cycles(clock)  # refuses where none reaches it
     return best
 
 

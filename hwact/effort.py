@@ -11,7 +11,6 @@ from typing import Any
 
 from hwact import architectures, unit
 from hwact.architectures.problem import MAX_FITTED_WIDTH, UnitSpec
-from hwact.datapath.schedule import schedule
 from hwact.design import Design, designs
 from hwact.errors import ArgumentError
 from hwact.formats import member
@@ -58,10 +57,13 @@ def build(
         raise ArgumentError(
             f"effort must be normal with a gradient beside the function or a run-time beta, not {effort!r}"
         )
-    latency = options.get("latency")
+    latency, clock = options.get("latency"), options.get("clock")
+    few = _shortlist(found.spec, options.get("architecture", "auto"))
+    reaching = [one for one in few if clock is None or one.highest_clock >= clock] or [found.design]
+    plans = [one.plan(one.cycles(clock) if latency is None else latency) for one in reaching]
     units = [
-        dataclasses.replace(found, design=one, schedule=schedule(one.datapath, found.spec.target, latency))
-        for one in _shortlist(found.spec, options.get("architecture", "auto"))
+        dataclasses.replace(found, design=one, schedule=plan)
+        for one, plan in zip(reaching, plans, strict=True)
     ]
     measured = functools.partial(measure, target=found.spec.target.name, options=Options(place=False))
     with ThreadPoolExecutor() as threads:  # the work is done by processes of Yosys

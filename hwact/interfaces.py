@@ -16,7 +16,10 @@ from amaranth.lib.wiring import Component, In, Out, Signature
 
 from hwact.datapath.rtl import Pipeline, resized
 from hwact.datapath.schedule import Schedule
+from hwact.errors import ArgumentError
 from hwact.formats import Format
+
+MAX_LANES = 64
 
 PORT_MEANINGS: Mapping[str, tuple[str, str]] = {
     "clk": ("input", "clock; everything happens on its rising edge"),
@@ -325,3 +328,11 @@ def port_records(
         meaning += "".join(f"; above them, likewise, those of {other}" for other in [*held][1:])
         records.append({"name": name, "direction": direction, "width": width, "meaning": meaning})
     return records
+
+
+def check_interface(interface: str, lanes: int) -> None:
+    """Refuse what is no interface, and no number of lanes."""
+    if interface not in INTERFACES:
+        raise ArgumentError(f"interface must be one of {', '.join(INTERFACES)}, not {interface!r}")
+    if isinstance(lanes, bool) or not isinstance(lanes, int) or not 1 <= lanes <= MAX_LANES:
+        raise ArgumentError(f"lanes must be an integer from 1 to {MAX_LANES}, not {lanes!r}")

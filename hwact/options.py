@@ -102,6 +102,9 @@ def generation_options(wrapped: Command) -> Command:
             "--latency", type=int, help="Cycles; 0 is combinational; chosen from delays by default."
         ),
         click.option(
+            "--clock", type=float, metavar="MHZ", help="That the target is to reach; chooses the latency."
+        ),
+        click.option(
             "--effort",
             default="normal",
             show_default=True,

@@ -21,9 +21,10 @@ import numpy as np
 
 from hwact import accuracy, functions
 from hwact.accuracy import AccuracyReport
-from hwact.architectures.arithmetic import square
+from hwact.architectures.arithmetic import SQUARES, square
 from hwact.architectures.problem import Accuracy, UnitSpec
 from hwact.datapath import Datapath, Input, Node
+from hwact.datapath.cost import area
 from hwact.datapath.rewrite import with_constant
 from hwact.design import Design
 from hwact.errors import ArgumentError
@@ -85,7 +86,8 @@ def family(spec: UnitSpec) -> Family:
     _check(spec)
     settings = _settings(spec)
     port = _port(settings)
-    datapath = _datapath(spec, settings, port)
+    forms = (_datapath(spec, settings, port, kind) for kind in SQUARES)
+    datapath = min(forms, key=lambda form: area(form, spec.target))
     members = {}
     for setting in settings:
         wanted = replace(spec, function=at(spec.function, setting), accuracy=Accuracy("correct"))
@@ -147,7 +149,7 @@ def _port(settings: range) -> Format:
     return Format(True, bits, 0)
 
 
-def _datapath(spec: UnitSpec, settings: range, port: Format) -> Datapath:
+def _datapath(spec: UnitSpec, settings: range, port: Format, kind: str) -> Datapath:
     x = spec.input()
     setting = Input(low=port.min_code, high=port.max_code, name=SETTING)
     positions = np.clip(port.codes(), settings[0], settings[-1]) - settings[0]
@@ -159,7 +161,7 @@ def _datapath(spec: UnitSpec, settings: range, port: Format) -> Datapath:
     magnitude = negative.select(0 - x, x).known(0, max(x.high, -x.low)).named("magnitude")
     distance = (width - magnitude).named("inside").saturate(0, width.high).named("distance")
     up, down = max(spec.frac_shift, 0), max(-spec.frac_shift, 0)
-    curve = _shifted(square(distance) << up, n).known(0, width.high << up).named("curve")
+    curve = _shifted(square(distance, kind) << up, n).known(0, width.high << up).named("curve")
     base = negative.select(0, x).known(0, x.high).named("base") << (2 + up)
     half = 2 << down if spec.rounding in (Rounding.HALF_UP, Rounding.HALF_AWAY) else 0
     total = (base + curve).named("sum") + half if half else (base + curve).named("sum")

@@ -19,19 +19,17 @@ from hwact import bundle, functions, naming
 from hwact.architectures.constraints import parse
 from hwact.architectures.problem import Accuracy, Parameters, UnitSpec, correct_by_default
 from hwact.datapath import cost
-from hwact.datapath.schedule import Schedule, schedule
+from hwact.datapath.schedule import Schedule, check_clock, cycles, schedule
 from hwact.datapath.verilog import convert
 from hwact.design import Design, choose
 from hwact.errors import ArgumentError, BundleError
 from hwact.formats import Format, Overflow, Rounding, member
 from hwact.functions.spec import FunctionSpec
 from hwact.golden import TABLE_BITS, Golden
-from hwact.interfaces import INTERFACES, UnitComponent, port_records
+from hwact.interfaces import INTERFACES, UnitComponent, check_interface, port_records
 from hwact.output import Array, Output
 from hwact.pairs import choose_pair, datapath_of, gradient_spec, joined, rebuilt_gradient
 from hwact.runtime import PARAMETER, SETTING, check_alone, family
-
-MAX_LANES = 64
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +45,7 @@ class Unit(Output):
     interface: str
     lanes: int
     expression: str | None = None
+    clock: float | None = None
     gradient: Output | None = None
 
     @property
@@ -111,6 +110,7 @@ class Unit(Output):
             "interface": self.interface,
             "lanes": self.lanes,
             "latency": self.latency,
+            "requested_clock_mhz": None if self.clock is None else json_number(Fraction(str(self.clock))),
             "initiation_interval": 1,
             "ports": port_records(self.interface, self.latency, *self.formats, self.lanes),
             "accuracy": said["accuracy"],
@@ -125,7 +125,7 @@ class Unit(Output):
         arguments = dict(self.function.arguments)
         if self.setting_format:
             del arguments[PARAMETER]
-        return {key: _json_number(value) for key, value in arguments.items()}
+        return {key: json_number(value) for key, value in arguments.items()}
 
     def manifest(self) -> dict[str, Any]:
         """The facts of the unit under stable keys, ready for JSON."""
@@ -156,7 +156,7 @@ class Unit(Output):
         ]
 
 
-def _json_number(value: Fraction) -> int | float | str:
+def json_number(value: Fraction) -> int | float | str:
     """A JSON number where one is exact, else text."""
     if value.denominator == 1:
         return int(value)
@@ -212,6 +212,7 @@ def build(
     target: str = "xc7",
     interface: str = "stream",
     latency: int | None = None,
+    clock: float | None = None,
     lanes: int = 1,
     gradient: bool = False,
     with_gradient: bool = False,
@@ -242,6 +243,9 @@ def build(
         Those of one architecture's one design; the best are searched unless given.
     latency : int
         Cycles; 0 is combinational; chosen from the target's delays unless given.
+    clock : float
+        MHz that the target is to reach by its delays, in place of a latency: the design of the smallest
+        area with its registers, in the fewest cycles for that clock.
     gradient : bool
         The derivative instead of the function.
     with_gradient : bool
@@ -257,7 +261,8 @@ def build(
     Raises
     ------
     ArgumentError
-        An argument is outside what is possible; `UnreachableError` when no design meets the accuracy.
+        An argument is outside what is possible; `UnreachableError` when no design meets the accuracy, or
+        reaches the clock.
     """
     spec = specification(
         function,
@@ -274,7 +279,8 @@ def build(
         name=name,
         **parameters,
     )
-    _check_interface(interface, lanes)
+    check_interface(interface, lanes)
+    check_clock(clock, latency)
     slope = gradient_spec(spec, with_gradient, gradient_format, accuracy)
     if slope and architecture_parameters is not None:
         raise ArgumentError(
@@ -307,23 +313,26 @@ def build(
     elif architecture_parameters is not None:
         designs = (Design.build(spec, architecture, architecture_parameters),)
     else:
-        designs = (choose(spec, architecture),)
-    return _unit(unit_name, designs, latency, interface, lanes, expression)
+        designs = (choose(spec, architecture, clock),)
+    both = joined(designs)
+    if latency is None:
+        latency = cycles(datapath_of(both), spec.target, clock)
+    return _unit(unit_name, both, latency, interface, lanes, expression, clock)
 
 
 def _unit(
     name: str,
     designs: tuple[Design, ...],
-    latency: int | None,
+    latency: int,
     interface: str,
     lanes: int,
     expression: str | None,
+    clock: float | None,
 ) -> Unit:
-    """The unit of a function's design, and its gradient's where that comes along."""
-    both = joined(designs)
-    plan = schedule(datapath_of(both), designs[0].spec.target, latency)
-    gradient = Output(both[1]) if len(both) > 1 else None
-    return Unit(both[0], name, plan, interface, lanes, expression, gradient)
+    """The unit of a function's design, and of its gradient's on the same nodes where that comes along."""
+    plan = schedule(datapath_of(designs), designs[0].spec.target, latency)
+    gradient = Output(designs[1]) if len(designs) > 1 else None
+    return Unit(designs[0], name, plan, interface, lanes, expression, clock, gradient)
 
 
 def from_manifest(manifest: Mapping[str, Any]) -> Unit:
@@ -364,25 +373,28 @@ def rebuilt(manifest: Mapping[str, Any]) -> Unit:
             constraints=parse(facts["constraints"]),
             target=cost.target(facts["target"]),
         )
-        _check_interface(facts["interface"], facts["lanes"])
+        check_interface(facts["interface"], facts["lanes"])
         if "runtime_beta" in facts:
             designs: list[Design] = [family(spec)]
         else:
             designs = [Design.build(spec, facts["architecture"], facts["architecture_parameters"])]
         if "gradient_output" in facts:
             designs.append(rebuilt_gradient(spec, facts["gradient_output"]))
-        name, latency = naming.checked(facts["name"]), _given_latency(facts["latency"])
-        return _unit(name, tuple(designs), latency, facts["interface"], facts["lanes"], facts["expression"])
+        clock = facts["requested_clock_mhz"]
+        check_clock(clock)
+        return _unit(
+            naming.checked(facts["name"]),
+            joined(tuple(designs)),
+            facts["latency"],
+            facts["interface"],
+            facts["lanes"],
+            facts["expression"],
+            clock,
+        )
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         missing = isinstance(error, KeyError)
         reason = f"without the key {error}" if missing else f"that fails with {str(error)!r}"
         raise BundleError(f"a manifest must describe a unit, not one {reason}; generate it again") from error
-
-
-def _given_latency(latency: int | None) -> int:
-    if latency is None:
-        raise ArgumentError(f"latency must be an integer, not {latency!r}")
-    return latency
 
 
 def _function(
@@ -426,10 +438,3 @@ def _formats(
     assert first is not None
     second = Format.parse(output_format) if output_format is not None else given or first
     return first, second
-
-
-def _check_interface(interface: str, lanes: int) -> None:
-    if interface not in INTERFACES:
-        raise ArgumentError(f"interface must be one of {', '.join(INTERFACES)}, not {interface!r}")
-    if isinstance(lanes, bool) or not isinstance(lanes, int) or not 1 <= lanes <= MAX_LANES:
-        raise ArgumentError(f"lanes must be an integer from 1 to {MAX_LANES}, not {lanes!r}")

@@ -151,6 +151,6 @@ def test_an_accuracy_that_no_design_reaches_is_refused() -> None:
 
 def test_a_latency_is_chosen_from_the_target_unless_given() -> None:
     options: dict[str, Any] = {"input_format": "SQ4.8", "architecture": "quadratic"}
-    latencies = [hwact.build("smelu", target=target, **options).latency for target in ("xc7", "ice40")]
+    latencies = [hwact.build("smelu", target=target, **options).latency for target in ("xc7", "ecp5")]
     assert 1 <= latencies[0] < latencies[1]
     assert [hwact.build("smelu", latency=n, **options).latency for n in (0, 1, 2, 5, 64)] == [0, 1, 2, 5, 64]

@@ -25,7 +25,7 @@ from hwact.verify.claims import read_bundle
 KEYS = {
     "name", "function", "parameters", "gradient", "input_format", "output_format", "rounding", "overflow",
     "constraints", "architecture", "architecture_parameters", "interface", "lanes", "latency",
-    "initiation_interval", "ports", "accuracy", "golden_sha256", "hwact_version",
+    "initiation_interval", "requested_clock_mhz", "ports", "accuracy", "golden_sha256", "hwact_version",
 }  # fmt: skip
 ACCURACY_KEYS = {
     "class", "max_error_ulp", "mean_error_ulp", "mean_squared_error", "correctly_rounded_fraction",

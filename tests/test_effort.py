@@ -38,6 +38,14 @@ def test_the_smallest_measured_design_is_taken(smallest: int, monkeypatch: pytes
     assert (unit.interface, unit.latency, unit.spec.target.name) == ("bare", 0, "ice40")
 
 
+def test_a_clock_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(effort, "measure", lambda unit, **_: SimpleNamespace(area=-unit.latency))
+    for clock in (100, 200):
+        unit = hwact.build("tanh", width=5, target="ice40", effort="high", clock=clock)
+        assert (unit.clock, unit.latency) == (clock, unit.design.cycles(clock))
+        assert unit.design.highest_clock >= clock
+
+
 @pytest.mark.slow
 def test_no_design_is_smaller_on_the_device() -> None:
     spec = specification("tanh", width=5, target="ice40")

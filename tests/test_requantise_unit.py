@@ -256,9 +256,11 @@ def test_a_wrong_constant_is_seen(name: str, tmp_path: Path) -> None:
 
 
 def test_a_manifest_rebuilds_the_unit_and_false_ones_are_seen() -> None:
-    for name in ("thresholds", "multiplier"):
-        unit = UNITS[name](interface="bare", latency=1)
+    for name, clock, latency in (("thresholds", None, 1), ("multiplier", 133.3, None)):
+        unit = UNITS[name](interface="bare", clock=clock, latency=latency)
         manifest = json.loads(json.dumps(unit.manifest()))
+        assert manifest["requested_clock_mhz"] == clock
+        assert unit.latency > (clock is not None)
         assert not list(false_claims(manifest, rebuilt(manifest)))
     manifest["accuracy"]["differing"] += 1
     (claim,) = false_claims(manifest, unit)
@@ -267,6 +269,7 @@ def test_a_manifest_rebuilds_the_unit_and_false_ones_are_seen() -> None:
         ({"channels": [["1/0", "0", "0", "1"]]}, "that fails with"),
         ({"channels": []}, "that fails with"),
         ({"lanes": 0}, "that fails with"),
+        ({"requested_clock_mhz": -1}, "that fails with"),
     ):
         with pytest.raises(BundleError, match=message):
             rebuilt(manifest | change)
@@ -325,6 +328,13 @@ def test_the_command_makes_both_forms(run: Run) -> None:
         ({}, ["--width", "8", "--runtime-beta"], "runtime_beta must be left out behind a layer, not True"),
         ({}, ["--output-format", "SQ4.4", "--lanes", "0"], "lanes must be an integer from 1 to 64"),
         ({}, ["--output-format", "SQ4.4", "--interface", "x"], "interface must be one of"),
+        ({}, ["--output-format", "SQ4.4", "--clock", "0"], "the clock must be a number of MHz above 0"),
+        ({}, ["--output-format", "SQ4.4", "--clock", "9999"], r"the clock must be at most \d+ MHz on xc7"),
+        (
+            {},
+            ["--width", "8", "--clock", "9", "--latency", "1"],
+            "one of a latency and a clock must be given",
+        ),
     ],
 )
 def test_what_the_command_refuses(run: Run, changes: Any, arguments: list[str], message: str) -> None:

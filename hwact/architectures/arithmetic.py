@@ -68,14 +68,27 @@ def signed_digits(constant: int) -> list[tuple[int, int]]:
     return digits
 
 
-def square(a: Node) -> Node:
-    """``a * a`` by folded partial products: half the rows' bits of a multiplier.
+SQUARES = ("folded", "halves")
 
-    For an unsigned a of bits ``a_i``, ``a**2 = sum of a_i * (4**i + 2**(2i+2) * (a >> (i+1)))``; every row
-    is one gated copy of bits of a.
+
+def square(a: Node, kind: str, addend: int = 0) -> Node:
+    """``a * a + addend`` without a multiplier.
+
+    Parameters
+    ----------
+    kind : str
+        ``folded``: folded partial products, half the bits of a multiplier's rows. ``halves``: the halves' own
+        squares as tables side by side, and rows of their product: half as many rows.
     """
     if a.signed or a.width < 4:
-        return a.square()
+        return a.square() + addend if addend else a.square()
+    rows = _folded_rows(a) if kind == "folded" else _rows_of_halves(a)
+    rows += [as_node(addend)] if addend else []
+    return balanced_sum(rows).known(a.low**2 + addend, a.high**2 + addend).named("square")
+
+
+def _folded_rows(a: Node) -> list[Node]:
+    """For bits ``a_i``: ``a**2 = sum of a_i * (4**i + 2**(2i+2) * (a >> (i+1)))``."""
     rows = []
     for i in range(a.width):
         bit = a.bits(i, 1)
@@ -83,7 +96,18 @@ def square(a: Node) -> Node:
         row = bit if not above else a.bits(i + 1, above).concat(bit, 2)
         gated = bit.select(row, 0).named("square_row") if above else row
         rows.append(gated << (2 * i))
-    return balanced_sum(rows).known(a.low**2, a.high**2).named("square")
+    return rows
+
+
+def _rows_of_halves(a: Node) -> list[Node]:
+    """For ``a = high * 2**k + low``: ``a**2 = high**2 * 4**k + low**2 + high * low * 2**(k+1)``."""
+    k = a.width // 2
+    low, high = a.bits(0, k), a.bits(k, a.width - k)
+    squares = [
+        half.lookup(tuple(i * i for i in range(half.high + 1))).named("square") for half in (high, low)
+    ]
+    rows = [low.bits(i, 1).select(high, 0).named("square_row") << (k + 1 + i) for i in range(k)]
+    return [squares[0].concat(squares[1], 2 * k), *rows]
 
 
 def balanced_sum(rows: list[Node]) -> Node:

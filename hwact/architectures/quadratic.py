@@ -20,7 +20,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from hwact.architectures.arithmetic import square, times
+from hwact.architectures.arithmetic import SQUARES, square, times
 from hwact.architectures.folding import roundest, roundest_integer
 from hwact.architectures.problem import MAX_FITTED_WIDTH, InfeasibleError, Parameters, UnitSpec
 from hwact.datapath import Datapath, Node
@@ -59,8 +59,8 @@ class Formula:
         ends = (round_shift(math.floor(end) + self.c, self.shift, self.rounding) for end in (low, high))
         return next(ends), next(ends)
 
-    def node(self, x: Node, first: int, last: int) -> Node:
-        """The formula for input codes ``first..last``; elsewhere the result is arbitrary."""
+    def node(self, x: Node, first: int, last: int, kind: str) -> Node:
+        """The formula for input codes ``first..last``, with a kind of square; elsewhere it is arbitrary."""
         if self.a == 0 and self.b == 0:
             return as_node(self.c >> self.shift)
         total: Node = as_node(self.c)
@@ -68,8 +68,10 @@ class Formula:
         s = _offset_code(x, self.origin, first, last, apart=not wide).named("offset")
         if self.b:
             total = times(s, self.b) + self.c if self.c else times(s, self.b)
-        if self.a:
-            quadratic = times(s.square().named("square") if wide else square(s), self.a)
+        if self.a == 1 and not self.b and not wide:
+            total = square(s, kind, self.c)
+        elif self.a:
+            quadratic = times(s.square().named("square") if wide else square(s, kind), self.a)
             total = quadratic if not self.b and not self.c else quadratic + total
         return (
             total.round_shift(self.shift, self.rounding) if self.rounding != "floor" else total >> self.shift
@@ -85,7 +87,8 @@ def _offset_code(x: Node, origin: int, first: int, last: int, *, apart: bool) ->
     wires = min((origin & -origin).bit_length() - 1 if origin else width, width)
     if wires >= width:
         return x.bits(0, width, signed=low < 0)
-    upper = ((x >> wires) - (origin >> wires)).bits(0, width - wires, signed=low < 0)
+    upper = (x >> wires) - (origin >> wires) if width - wires > 1 else ~(x >> wires)
+    upper = upper.bits(0, width - wires, signed=low < 0)
     return upper.concat(x.bits(0, wires), wires) if wires else upper
 
 
@@ -104,15 +107,29 @@ class _Piece:
 
 
 def candidates(spec: UnitSpec) -> Iterator[Parameters]:
-    """One design where the function is piecewise polynomial."""
-    if _polynomial_pieces(spec):
+    """Where the function is piecewise polynomial: one design, or one for each kind of square."""
+    pieces = _polynomial_pieces(spec)
+    if spec.listed and any(piece.coefficients[2] for piece in pieces):
+        yield from ({"square": kind} for kind in SQUARES)
+    elif pieces:
         yield {}
 
 
 def build(spec: UnitSpec, parameters: Parameters) -> Datapath:
-    """A datapath of comparators and polynomials; it has no parameters."""
-    if parameters:
-        raise InfeasibleError(f"the quadratic architecture must have no parameters, not {dict(parameters)!r}")
+    """A datapath of comparators and polynomials.
+
+    Parameters
+    ----------
+    parameters
+        ``square``: a kind of :func:`hwact.architectures.arithmetic.square`; none where nothing is squared, or
+        the input has more than 24 bits.
+    """
+    kind = str(parameters.get("square", SQUARES[0]))
+    if kind not in SQUARES or parameters.keys() - {"square"}:
+        raise InfeasibleError(
+            f"the quadratic architecture must have no parameter but square, one of {', '.join(SQUARES)}, "
+            f"not {dict(parameters)!r}"
+        )
     pieces = _polynomial_pieces(spec)
     if not pieces:
         raise InfeasibleError(
@@ -125,7 +142,7 @@ def build(spec: UnitSpec, parameters: Parameters) -> Datapath:
     thresholds = [threshold(spec, pieces[i : i + 2], formulas[i : i + 2]) for i in range(len(pieces) - 1)]
     x = spec.input()
     starts, ends = [pieces[0].first, *thresholds], [t - 1 for t in thresholds] + [pieces[-1].last]
-    nodes = [f.node(x, a, b) for f, a, b in zip(formulas, starts, ends, strict=True)]
+    nodes = [f.node(x, a, b, kind) for f, a, b in zip(formulas, starts, ends, strict=True)]
     y = nodes[0]
     for i, (node, first) in enumerate(zip(nodes[1:], thresholds, strict=True), start=1):
         y = x.at_least(first).named(f"in_piece_{i}").select(node, y)

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from math import ceil, log, log2
 from typing import Any
 
 import numpy as np
@@ -30,43 +29,86 @@ class Target:
         Name on the command line.
     lut_inputs : int
         Inputs of one look-up table.
-    lut_delay, carry_delay : int
-        Delay of one level of logic with its routing, and of one bit of carry chain; ps.
+    level_inputs : int
+        Inputs of a function that takes one level of logic, multiplexers behind look-up tables included.
+    lut_delay, adder_delay, carry_delay : int
+        Delay of one level of logic, of an addition of one bit, each with its routing, and of one more bit
+        of carry chain; ps.
+    register_delay : int
+        What registers take of a clock's period; ps.
     stage_delay : int
         Logic between two registers when no latency is asked for; ps.
     folded_table : float
         What a large table costs behind logic, in units of what it costs behind wires.
     adder_bit : float
         One bit of an adder, in look-up tables.
+    register : float
+        One bit of a register; beside a look-up table that logic uses, most are free.
     """
 
     name: str
     lut_inputs: int
+    level_inputs: int
     lut_delay: int
+    adder_delay: int
     carry_delay: int
+    register_delay: int
     stage_delay: int
     folded_table: float
     adder_bit: float = 1
+    register: float = 0.5
 
 
-# Orders of magnitude from the vendors' data sheets at the slowest speed grade, routing included; for standard
+# The vendors' slowest speed grades, routing included, as nextpnr places units on ECP5 and iCE40; for standard
 # cells, what a few gates and a ripple carry take in 130 nm.
 TARGETS = {
     target.name: target
     for target in (
-        Target(name="xc7", lut_inputs=6, lut_delay=650, carry_delay=30, stage_delay=4000, folded_table=1.45),
-        Target(name="ecp5", lut_inputs=4, lut_delay=850, carry_delay=45, stage_delay=5000, folded_table=1.9),
         Target(
-            name="ice40", lut_inputs=4, lut_delay=1200, carry_delay=130, stage_delay=8000, folded_table=1.3
+            name="xc7",
+            lut_inputs=6,
+            level_inputs=7,
+            lut_delay=650,
+            adder_delay=1000,
+            carry_delay=30,
+            register_delay=600,
+            stage_delay=4000,
+            folded_table=1.45,
+        ),
+        Target(
+            name="ecp5",
+            lut_inputs=4,
+            level_inputs=5,
+            lut_delay=1250,
+            adder_delay=1950,
+            carry_delay=35,
+            register_delay=650,
+            stage_delay=5000,
+            folded_table=1.9,
+        ),
+        Target(
+            name="ice40",
+            lut_inputs=4,
+            level_inputs=4,
+            lut_delay=1200,
+            adder_delay=1700,
+            carry_delay=130,
+            register_delay=600,
+            stage_delay=8000,
+            folded_table=1.3,
         ),
         Target(
             name="asic",
             lut_inputs=4,
+            level_inputs=4,
             lut_delay=300,
+            adder_delay=300,
             carry_delay=80,
+            register_delay=400,
             stage_delay=5000,
             folded_table=1.2,
             adder_bit=2,
+            register=4,
         ),
     )
 }
@@ -119,17 +161,6 @@ def node_area(node: g.Node, hardware: Target) -> float:
     return _AREA[type(node)](node, hardware)
 
 
-def node_delay(node: g.Node, hardware: Target) -> int:
-    """Estimated delay of one operation; ps."""
-    if isinstance(node, g.WIRING):
-        return 0
-    return _DELAY[type(node)](node, hardware)
-
-
-def _adder(width: int, hardware: Target) -> int:
-    return hardware.lut_delay + hardware.carry_delay * width
-
-
 def _trailing_zeros(node: g.Node) -> int:
     """Low bits that are known to be 0."""
     match node:
@@ -175,25 +206,20 @@ def _signed_digits(constant: int) -> int:
     return max(0, ((3 * constant) ^ constant).bit_count() - 1)
 
 
-def _multiplier_delay(node: g.Node, hardware: Target) -> int:
-    rows = min(operand.width for operand in (*_variable(node), node.operands[0]))
-    return _adder(node.width, hardware) + hardware.lut_delay * ceil(log2(max(2, rows)))
-
-
 def _compare_area(node: g.Compare, hardware: Target) -> float:
     width = max(operand.width for operand in _variable(node))
     return width / (hardware.lut_inputs - 1) if len(_variable(node)) < 2 else width / 2
 
 
 def _table_area(node: g.Lookup, hardware: Target) -> float:
-    if node.lut_inputs > _RESHAPED and node.network is not None:
+    if node.lut_inputs > RESHAPED and node.network is not None:
         return _NETWORK * len(node.network.cells)
     area = _minterm_luts(node.table, hardware.lut_inputs) + (node.lut_inputs > 0)
     large = len(node.table) > _LARGE[hardware.lut_inputs]
     return area * hardware.folded_table if large and _computed(node.address) else area
 
 
-_RESHAPED = 4  # inputs of look-up tables whose networks synthesis takes apart, often for the worse
+RESHAPED = 4  # inputs of look-up tables whose networks synthesis takes apart, often for the worse
 _NETWORK = 1.1  # what synthesis makes of a look-up table of a network
 _LARGE = {4: 64, 6: 128}  # entries, by inputs of a look-up table
 
@@ -234,17 +260,6 @@ def _multiplexers(blocks: npt.NDArray[np.unsignedinteger[Any]]) -> float:
     return count
 
 
-def _table_delay(node: g.Lookup, hardware: Target) -> int:
-    depth = max(1, (len(node.table) - 1).bit_length())
-    return hardware.lut_delay * (1 + ceil(max(0, depth - hardware.lut_inputs) / 2))
-
-
-def _negate_delay(node: g.Negate, hardware: Target) -> int:
-    if node.chained:
-        return _adder(node.width, hardware)
-    return hardware.lut_delay * (1 + ceil(log(max(2, node.width), hardware.lut_inputs)))
-
-
 def _round_area(node: g.RoundShift, _: Target) -> float:
     return 0 if node.rounding is Rounding.FLOOR else node.width + (node.rounding is not Rounding.HALF_UP) * 2
 
@@ -260,17 +275,4 @@ _AREA: dict[type[g.Node], Callable[..., float]] = {
     g.Select: _select_area,
     g.Lookup: _table_area,
     g.Saturate: lambda node, _: node.width,
-}
-
-_DELAY: dict[type[g.Node], Callable[..., int]] = {
-    g.Add: lambda node, hardware: _adder(node.width, hardware),
-    g.Subtract: lambda node, hardware: _adder(node.width, hardware),
-    g.Multiply: _multiplier_delay,
-    g.Square: _multiplier_delay,
-    g.Negate: _negate_delay,
-    g.RoundShift: lambda node, hardware: _adder(node.a.width, hardware),
-    g.Compare: lambda node, hardware: _adder(max(o.width for o in node.operands) // 2, hardware),
-    g.Select: lambda node, hardware: hardware.lut_delay,
-    g.Lookup: _table_delay,
-    g.Saturate: lambda node, hardware: 2 * hardware.lut_delay,
 }

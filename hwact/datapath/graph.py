@@ -19,6 +19,7 @@ import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 from typing import Self
 
 from hwact.datapath.network import Network, network
@@ -345,7 +346,7 @@ class Lookup(Node):
         mask = (1 << self.width) - 1
         return tuple(word & mask for word in self.table[: self.address.high + 1])
 
-    @property
+    @cached_property
     def network(self) -> Network | None:
         """The look-up tables of a table that is not left to synthesis; they are searched when first read."""
         return network(self.words, self.width, self.lut_inputs) if self.lut_inputs else None

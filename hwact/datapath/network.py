@@ -12,7 +12,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -46,6 +46,14 @@ class Network:
     inputs: int
     cells: tuple[Cell, ...]
     outputs: tuple[int, ...]
+
+    @cached_property
+    def depth(self) -> int:
+        """Most look-up tables one behind the other."""
+        levels = [0] * self.inputs
+        for cell in self.cells:
+            levels.append(1 + max((levels[operand] for operand in cell.operands), default=0))
+        return max(levels[output] for output in self.outputs)
 
 
 @lru_cache(maxsize=256)

@@ -16,9 +16,9 @@ def merged(*datapaths: Datapath) -> Datapath:
     shared: dict[tuple[object, ...], Node] = {}
     places: dict[Node, Node] = {}
     for node in (node for datapath in datapaths for node in datapath.nodes):
-        moved = _moved(node, places)
-        facts = (getattr(moved, field.name) for field in dataclasses.fields(moved) if field.name != "name")
-        places[node] = shared.setdefault((type(moved), *facts), moved)
+        copy = moved(node, places)
+        facts = (getattr(copy, field.name) for field in dataclasses.fields(copy) if field.name != "name")
+        places[node] = shared.setdefault((type(copy), *facts), copy)
     x = places[datapaths[0].x]
     assert isinstance(x, Input)
     y, *others = (places[output] for datapath in datapaths for output in datapath.outputs)
@@ -28,7 +28,11 @@ def merged(*datapaths: Datapath) -> Datapath:
 def with_constant(datapath: Datapath, name: str, value: int) -> Datapath:
     """The same graph with a constant in the place of a further input."""
     (replaced,) = (node for node in datapath.inputs if node.name == name)
-    places = _rebuilt(datapath, {replaced: as_node(value)})
+    return with_outputs(datapath, _rebuilt(datapath, {replaced: as_node(value)}))
+
+
+def with_outputs(datapath: Datapath, places: Mapping[Node, Node]) -> Datapath:
+    """The graph of what stands in the place of every node."""
     x = places[datapath.x]
     assert isinstance(x, Input)
     return Datapath(x, places[datapath.y], tuple(places[other] for other in datapath.others))
@@ -49,12 +53,15 @@ def _rebuilt(datapath: Datapath, given: Mapping[Node, Node]) -> dict[Node, Node]
     places = dict(given)
     for node in datapath.nodes:
         if node not in places:
-            places[node] = _moved(node, places)
+            places[node] = moved(node, places)
     return places
 
 
-def _moved(node: Node, places: Mapping[Node, Node]) -> Node:
-    """The same operation on the operands that stand in the place of its own."""
-    values = {field.name: getattr(node, field.name) for field in dataclasses.fields(node)}
-    operands: dict[str, Any] = {n: places[value] for n, value in values.items() if isinstance(value, Node)}
-    return dataclasses.replace(node, **operands)
+def moved(node: Node, places: Mapping[Node, Node]) -> Node:
+    """The same operation on what stands in the place of its operands; itself where that is the same."""
+    changed: dict[str, Any] = {
+        field.name: places[value]
+        for field in dataclasses.fields(node)
+        if isinstance(value := getattr(node, field.name), Node) and places.get(value, value) is not value
+    }
+    return dataclasses.replace(node, **changed) if changed else node

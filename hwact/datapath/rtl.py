@@ -57,7 +57,7 @@ class Pipeline:
         for node in schedule.datapath.nodes:
             if not isinstance(node, g.Constant):
                 self._place(m, node)
-        self.outputs = tuple(self._at(m, y, schedule.latency) for y in schedule.datapath.outputs)
+        self.outputs = tuple(self._output(m, y) for y in schedule.datapath.outputs)
 
     def _name(self, node: g.Node) -> str:
         return self._prefix + self._names[node]
@@ -77,17 +77,29 @@ class Pipeline:
         m.d.comb += signal.eq(value)
         self._values[node, stage] = signal
 
+    def _output(self, m: Module, y: g.Node) -> Value:
+        """The output code; where it is wiring, that is registered and not what it is made of."""
+        latency = self.schedule.latency
+        changes = latency and not isinstance(y, g.Constant)
+        return self._registered(m, y, latency) if changes else self._at(m, y, latency)
+
     def _at(self, m: Module, node: g.Node, stage: int) -> Value:
-        """The bits of a node as they stand in a stage, through as many registers as that takes."""
+        """The bits of a node as they stand in a stage; wiring as wiring, the rest through registers."""
         if isinstance(node, g.Constant):
             return Const(node.low & ((1 << node.width) - 1), node.width)
         if (node, stage) not in self._values:
-            rank = stage - self.schedule.stages[node]
-            register = Signal(node.width, name=f"{self._name(node)}_s{rank}", reset_less=True)
-            with m.If(self._enable):
-                m.d.sync += register.eq(self._at(m, node, stage - 1))
-            self._values[node, stage] = register
+            wires = isinstance(node, g.WIRING) and not isinstance(node, g.Input)
+            made = self._expression(m, node, stage) if wires else self._registered(m, node, stage)
+            self._values[node, stage] = made
         return self._values[node, stage]
+
+    def _registered(self, m: Module, node: g.Node, stage: int) -> Value:
+        """The bits of a node as they stood one stage before, in a register."""
+        rank = stage - self.schedule.stages[node]
+        register = Signal(node.width, name=f"{self._name(node)}_s{rank}", reset_less=True)
+        with m.If(self._enable):
+            m.d.sync += register.eq(self._at(m, node, stage - 1))
+        return register
 
     def _expression(self, m: Module, node: g.Node, stage: int) -> Value:
         """The logic of one node."""

@@ -17,7 +17,7 @@ from hwact.unit import build as build_activation
 from hwact.unit import specification
 
 _KEYS = tuple(inspect.signature(channels).parameters)
-_PLACES = ("interface", "latency", "lanes")
+_PLACES = ("interface", "latency", "clock", "lanes")
 _FURTHER = ("with_gradient", "gradient_format", "runtime_beta")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
 from importlib.metadata import version
@@ -19,18 +19,18 @@ from hwact import bundle, functions, naming
 from hwact.datapath import cost
 from hwact.datapath import evaluate as golden
 from hwact.datapath.graph import Datapath
-from hwact.datapath.schedule import Schedule, schedule
+from hwact.datapath.schedule import Schedule, check_clock, cycles, schedule
 from hwact.datapath.verilog import convert
 from hwact.errors import ArgumentError, BundleError
 from hwact.formats import Codes, Format, Overflow, Rounding, member
 from hwact.functions.spec import FunctionSpec
-from hwact.interfaces import INTERFACES, UnitComponent, port_records
+from hwact.interfaces import INTERFACES, UnitComponent, check_interface, port_records
 from hwact.requantise import files
 from hwact.requantise.channel import Channel
 from hwact.requantise.datapaths import comparisons, multiplied, word_format
 from hwact.requantise.multiplier import Requantiser
 from hwact.requantise.thresholds import Thresholds
-from hwact.unit import MAX_LANES, Unit
+from hwact.unit import Unit, json_number
 from hwact.unit import rebuilt as rebuilt_unit
 
 Array = npt.NDArray[Any]
@@ -55,7 +55,7 @@ _ACTIVATION_KEYS = (
         "architecture_parameters",
         "interface",
     ),
-    *("lanes", "latency", "golden_sha256"),
+    *("lanes", "latency", "requested_clock_mhz", "golden_sha256"),
 )
 
 
@@ -152,6 +152,8 @@ class RequantisingUnit:
     ----------
     name : str
     form : Thresholds or Scaled
+    datapath : Datapath
+        The golden model; the schedule may hold another form of it.
     schedule : Schedule
     interface : str
     lanes : int
@@ -159,15 +161,19 @@ class RequantisingUnit:
     target : Target
     expression : str, optional
         The function's text, where it is none of the catalogue's.
+    clock : float, optional
+        MHz that was asked for.
     """
 
     name: str
     form: Form
+    datapath: Datapath
     schedule: Schedule
     interface: str
     lanes: int
     target: cost.Target
     expression: str | None = None
+    clock: float | None = None
 
     @property
     def function(self) -> FunctionSpec:
@@ -223,7 +229,7 @@ class RequantisingUnit:
         """The golden model: input words to output codes, bit-exact with the hardware; of the same shape."""
         array = np.asarray(words)
         self.check_range(array)
-        codes = golden.evaluate(self.schedule.datapath, array.astype(np.int64))
+        codes = golden.evaluate(self.datapath, array.astype(np.int64))
         return codes.astype(self.output_format.dtype)
 
     def check_range(self, words: Array) -> None:
@@ -315,6 +321,7 @@ class RequantisingUnit:
             "interface": self.interface,
             "lanes": self.lanes,
             "latency": self.latency,
+            "requested_clock_mhz": None if self.clock is None else json_number(Fraction(str(self.clock))),
             "initiation_interval": 1,
             "ports": port_records(self.interface, self.latency, *self.formats, self.lanes),
             "accuracy": self.accuracy,
@@ -347,7 +354,7 @@ class RequantisingUnit:
 
     def write(self, out: str | Path) -> Path:
         """Write the bundle into ``<out>/<name>``; returns that folder."""
-        contents = files.contents(self.manifest(), self.verilog, self.schedule.datapath)
+        contents = files.contents(self.manifest(), self.verilog, self.datapath)
         return bundle.write(Path(out), self.name, contents)
 
 
@@ -357,6 +364,7 @@ def build(
     name: str | None = None,
     interface: str = "stream",
     latency: int | None = None,
+    clock: float | None = None,
     lanes: int = 1,
     target: str = "xc7",
     expression: str | None = None,
@@ -368,7 +376,7 @@ def build(
     form : Thresholds or Scaled
     name : str
         ``requantise_<function>_<formats>`` unless given.
-    interface, latency, lanes, target
+    interface, latency, clock, lanes, target
         As of `hwact.build`.
     expression : str
         The text of a function that is none of the catalogue's; that of a `Scaled` one is known.
@@ -376,12 +384,10 @@ def build(
     Raises
     ------
     ArgumentError
-        An argument is outside what is possible.
+        An argument is outside what is possible; `UnreachableError` when the clock is.
     """
-    if interface not in INTERFACES:
-        raise ArgumentError(f"interface must be one of {', '.join(INTERFACES)}, not {interface!r}")
-    if isinstance(lanes, bool) or not isinstance(lanes, int) or not 1 <= lanes <= MAX_LANES:
-        raise ArgumentError(f"lanes must be an integer from 1 to {MAX_LANES}, not {lanes!r}")
+    check_clock(clock, latency)
+    check_interface(interface, lanes)
     if len(form.channels) > MAX_CHANNELS:
         raise ArgumentError(f"a unit must have at most {MAX_CHANNELS} channels, not {len(form.channels)!r}")
     hardware = cost.target(target)
@@ -392,8 +398,8 @@ def build(
         datapath = comparisons(form)
         default = naming.default(form.function, form.output_format, form.output_format)
     given = naming.checked(f"requantise_{default}" if name is None else name)
-    plan = schedule(datapath, hardware, latency)
-    return RequantisingUnit(given, form, plan, interface, lanes, hardware, expression)
+    plan = schedule(datapath, hardware, cycles(datapath, hardware, clock) if latency is None else latency)
+    return RequantisingUnit(given, form, datapath, plan, interface, lanes, hardware, expression, clock)
 
 
 def rebuilt(manifest: Mapping[str, Any]) -> RequantisingUnit:
@@ -419,7 +425,9 @@ def rebuilt(manifest: Mapping[str, Any]) -> RequantisingUnit:
                 rounding=member(Rounding, "rounding", facts["rounding"]),
                 bits=facts["accumulator_bits"],
             )
-        return build(form, **choices, expression=facts["expression"])
+        clock = facts["requested_clock_mhz"]
+        check_clock(clock)
+        return replace(build(form, **choices, expression=facts["expression"]), clock=clock)
     except (KeyError, TypeError, AttributeError, ValueError, ZeroDivisionError) as error:
         missing = isinstance(error, KeyError)
         reason = f"without the key {error}" if missing else f"that fails with {str(error)!r}"
