@@ -30,6 +30,7 @@ from hwact.functions.expr import UndecidedError
 
 _GRID = 32  # steps from the middle of a block to its end
 _RETRIES = 4
+_MOST_BLOCKS = 1 << 14  # beyond, code after code is looked at, and no polynomial
 _ROUNDOFF = 2.0**-53
 _ABOVE = 1 + 2.0**-40  # for conversions to float that round to nearest
 
@@ -171,7 +172,7 @@ def _ball(x: Fraction | int) -> Any:
 
 def _correctly_rounded(spec: UnitSpec, datapath: Datapath) -> bool:
     """Whether every code is proven to be a polynomial's value rounded in the unit's mode, then saturated."""
-    reading = _reading(spec, datapath)
+    reading, blocks = _reading(spec, datapath), 0
     for piece, first, size in _pieces(spec):
         coefficients = as_polynomial(piece.expression)
         assert coefficients is not None
@@ -185,7 +186,8 @@ def _correctly_rounded(spec: UnitSpec, datapath: Datapath) -> bool:
                 continue
             if _rounds(spec, coefficients, first, y):
                 continue
-            if size == 1:
+            blocks += 1
+            if size == 1 or blocks > _MOST_BLOCKS:
                 return False
             stack += [(first + size // 2, size - size // 2), (first, size // 2)]
     return True
@@ -194,7 +196,7 @@ def _correctly_rounded(spec: UnitSpec, datapath: Datapath) -> bool:
 def _rounds(spec: UnitSpec, coefficients: Polynomial, first: int, y: Enclosure) -> bool:
     """Whether a block's values before saturation are the polynomial's, rounded."""
     exact = _in_codes(spec, coefficients)
-    if y.size == 1:
+    if y.size == 1 or not any(exact[1:]):
         value = sum((c * first**i for i, c in enumerate(exact)), Fraction(0))
         return y.range() == (rounded := round_fraction(value, spec.rounding), rounded)
     source, rounding = y.exact or (y, Rounding.FLOOR)

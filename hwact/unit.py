@@ -19,7 +19,7 @@ from hwact import bundle, functions, naming
 from hwact.architectures.constraints import parse
 from hwact.architectures.problem import Accuracy, Parameters, UnitSpec, correct_by_default
 from hwact.datapath import cost
-from hwact.datapath.schedule import Schedule, check_clock, cycles, schedule
+from hwact.datapath.schedule import Schedule, check_clock, check_cycles, cycles, schedule
 from hwact.datapath.verilog import convert
 from hwact.design import Design, choose
 from hwact.errors import ArgumentError, BundleError
@@ -380,12 +380,12 @@ def rebuilt(manifest: Mapping[str, Any]) -> Unit:
             designs = [Design.build(spec, facts["architecture"], facts["architecture_parameters"])]
         if "gradient_output" in facts:
             designs.append(rebuilt_gradient(spec, facts["gradient_output"]))
-        clock = facts["requested_clock_mhz"]
-        check_clock(clock)
+        both, latency, clock = joined(tuple(designs)), facts["latency"], facts["requested_clock_mhz"]
+        check_cycles(datapath_of(both), spec.target, latency, clock)
         return _unit(
             naming.checked(facts["name"]),
-            joined(tuple(designs)),
-            facts["latency"],
+            both,
+            latency,
             facts["interface"],
             facts["lanes"],
             facts["expression"],

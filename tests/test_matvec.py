@@ -10,11 +10,10 @@ import sys
 import numpy as np
 import pytest
 
-import hwact
 from examples.matvec.engine import Engine, Integers, Layer
 from examples.matvec.run import ROOT, simulate
 from hwact.requantise import RequantisingUnit, Scaled, build, channels
-from tests.verifying import flip_table_bit
+from tests.verifying import flip_table_bit, gelu_by_table
 
 COUNT = 6
 OFF = 1.01
@@ -22,8 +21,7 @@ PAGE = (ROOT / "docs" / "verification.md").read_text(encoding="utf-8")
 
 
 def unit_of(scale: list[float]) -> RequantisingUnit:
-    activation = hwact.build("gelu", width=8, architecture="table")
-    return build(Scaled.of(channels(scale), activation))
+    return build(Scaled.of(channels(scale), gelu_by_table()))
 
 
 SCALES = [6.0e-4, 5.5e-4, 7e-4, 6.5e-4, 5e-4]

@@ -67,7 +67,7 @@ def test_harness_keeps_every_register_and_port(kind: str, target: str, kept: Cac
 
 
 def measured(latency: int, kept: Cache) -> Record:
-    unit = hwact.build("gelu", width=8, latency=latency)
+    unit = hwact.build("gelu", width=12, target="ecp5", latency=latency)
     return measure(Source.of(unit), "ecp5", Options(seeds=(1,)), kept)
 
 

@@ -48,10 +48,15 @@ def by_hand(kind: str, out: Path, define: str | None = None) -> Path:
     return path
 
 
-def table(out: Path) -> Path:
-    """A fresh bundle whose Verilog holds a table: GELU at 8 bits."""
+def gelu_by_table() -> hwact.Unit:
+    """GELU at 8 bits, whose Verilog holds a table."""
     parameters = {"folding": "based", "magnitude": "chain", "logic": "cases"}
-    return hwact.build("gelu", width=8, architecture="table", architecture_parameters=parameters).write(out)
+    return hwact.build("gelu", width=8, architecture="table", architecture_parameters=parameters)
+
+
+def table(out: Path) -> Path:
+    """A fresh bundle of it."""
+    return gelu_by_table().write(out)
 
 
 def flip_table_bit(verilog: str, row: int) -> str:

@@ -101,6 +101,14 @@ def cycles(datapath: g.Datapath, hardware: Target, clock: float | None = None) -
     return min(stages_needed(form, hardware, period) for form in reaching or forms)
 
 
+def check_cycles(datapath: g.Datapath, hardware: Target, latency: int, clock: float | None) -> None:
+    """Refuse a latency that is not a clock's, where one is named."""
+    check_clock(clock)
+    needed = latency if clock is None else cycles(datapath, hardware, clock)
+    if latency != needed:
+        raise ArgumentError(f"latency must be {needed!r}, the cycles for {clock:g} MHz, not {latency!r}")
+
+
 def highest_clock(datapath: g.Datapath, hardware: Target) -> int:
     """Estimated clock at which the longest single operation is a stage of its own; MHz."""
     longest = min(longest_operation(form, hardware) for form in _forms(datapath, hardware))

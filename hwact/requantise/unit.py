@@ -19,7 +19,7 @@ from hwact import bundle, functions, naming
 from hwact.datapath import cost
 from hwact.datapath import evaluate as golden
 from hwact.datapath.graph import Datapath
-from hwact.datapath.schedule import Schedule, check_clock, cycles, schedule
+from hwact.datapath.schedule import Schedule, check_clock, check_cycles, cycles, schedule
 from hwact.datapath.verilog import convert
 from hwact.errors import ArgumentError, BundleError
 from hwact.formats import Codes, Format, Overflow, Rounding, member
@@ -425,9 +425,10 @@ def rebuilt(manifest: Mapping[str, Any]) -> RequantisingUnit:
                 rounding=member(Rounding, "rounding", facts["rounding"]),
                 bits=facts["accumulator_bits"],
             )
+        unit = build(form, **choices, expression=facts["expression"])
         clock = facts["requested_clock_mhz"]
-        check_clock(clock)
-        return replace(build(form, **choices, expression=facts["expression"]), clock=clock)
+        check_cycles(unit.datapath, unit.target, unit.latency, clock)
+        return replace(unit, clock=clock)
     except (KeyError, TypeError, AttributeError, ValueError, ZeroDivisionError) as error:
         missing = isinstance(error, KeyError)
         reason = f"without the key {error}" if missing else f"that fails with {str(error)!r}"
