@@ -6,6 +6,7 @@ These are estimates, never results: what a design really costs is measured by sy
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -17,6 +18,49 @@ import numpy.typing as npt
 from hwact.datapath import graph as g
 from hwact.errors import ArgumentError
 from hwact.formats import Rounding
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prices:
+    """Look-up tables that operations take, for each bit unless it says otherwise.
+
+    ``benchmarks/calibrate.py`` fits them to what synthesis makes of designs of the whole catalogue.
+
+    Parameters
+    ----------
+    addition, kept_addition : float
+        Of the sum; one that is kept takes in selections.
+    selection, gate : float
+        Of the result; a gate selects between a value and 0.
+    product, square : float
+        For each bit of one operand times each of the other.
+    chained_negation, gated_negation : float
+        Of the operand but one.
+    comparison, constant_comparison : float
+        Of the wider operand; with another value or a constant.
+    rounding, saturation : float
+        Of the operand.
+    table, computed_table : float
+        For each look-up table of a case table's leaves and multiplexers; of one behind logic that is large.
+    network : float
+        For each look-up table of a network.
+    """
+
+    addition: float
+    kept_addition: float
+    selection: float
+    gate: float
+    product: float
+    square: float
+    chained_negation: float
+    gated_negation: float
+    comparison: float
+    constant_comparison: float
+    rounding: float
+    saturation: float
+    table: float
+    computed_table: float
+    network: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,10 +82,7 @@ class Target:
         What registers take of a clock's period; ps.
     stage_delay : int
         Logic between two registers when no latency is asked for; ps.
-    folded_table : float
-        What a large table costs behind logic, in units of what it costs behind wires.
-    adder_bit : float
-        One bit of an adder, in look-up tables.
+    prices : Prices
     register : float
         One bit of a register; beside a look-up table that logic uses, most are free.
     """
@@ -54,8 +95,7 @@ class Target:
     carry_delay: int
     register_delay: int
     stage_delay: int
-    folded_table: float
-    adder_bit: float = 1
+    prices: Prices
     register: float = 0.5
 
 
@@ -73,7 +113,23 @@ TARGETS = {
             carry_delay=30,
             register_delay=600,
             stage_delay=4000,
-            folded_table=1.45,
+            prices=Prices(
+                addition=1,
+                kept_addition=1,
+                selection=0.5,
+                gate=0.1,
+                product=1.9,
+                square=1.1,
+                chained_negation=1,
+                gated_negation=1.4,
+                comparison=0.5,
+                constant_comparison=0.2,
+                rounding=1,
+                saturation=1,
+                table=1,
+                computed_table=1.45,
+                network=1.1,
+            ),
         ),
         Target(
             name="ecp5",
@@ -84,7 +140,23 @@ TARGETS = {
             carry_delay=35,
             register_delay=650,
             stage_delay=5000,
-            folded_table=1.9,
+            prices=Prices(
+                addition=1,
+                kept_addition=1,
+                selection=0.5,
+                gate=0.1,
+                product=2.5,
+                square=1.9,
+                chained_negation=1,
+                gated_negation=1.4,
+                comparison=0.5,
+                constant_comparison=0.33,
+                rounding=1,
+                saturation=1,
+                table=1,
+                computed_table=1.9,
+                network=1.1,
+            ),
         ),
         Target(
             name="ice40",
@@ -95,7 +167,23 @@ TARGETS = {
             carry_delay=130,
             register_delay=600,
             stage_delay=8000,
-            folded_table=1.3,
+            prices=Prices(
+                addition=1,
+                kept_addition=1,
+                selection=0.5,
+                gate=0.1,
+                product=2.5,
+                square=1.9,
+                chained_negation=1,
+                gated_negation=1.4,
+                comparison=0.5,
+                constant_comparison=0.33,
+                rounding=1,
+                saturation=1,
+                table=1,
+                computed_table=1.3,
+                network=1.1,
+            ),
         ),
         Target(
             name="asic",
@@ -106,8 +194,23 @@ TARGETS = {
             carry_delay=80,
             register_delay=400,
             stage_delay=5000,
-            folded_table=1.2,
-            adder_bit=2,
+            prices=Prices(
+                addition=2,
+                kept_addition=2,
+                selection=0.5,
+                gate=0.1,
+                product=2.5,
+                square=1.9,
+                chained_negation=1,
+                gated_negation=1.4,
+                comparison=0.5,
+                constant_comparison=0.33,
+                rounding=1,
+                saturation=1,
+                table=1,
+                computed_table=1.2,
+                network=1.1,
+            ),
             register=4,
         ),
     )
@@ -123,9 +226,20 @@ def target(name: str) -> Target:
 
 def area(datapath: g.Datapath, hardware: Target) -> float:
     """Estimated look-up tables of the whole graph, without pipeline registers."""
+    counts = amounts(datapath, hardware)
+    return sum(getattr(hardware.prices, what) * count for what, count in counts.items())
+
+
+def amounts(datapath: g.Datapath, hardware: Target) -> dict[str, float]:
+    """What a graph has of all that is in `Prices`."""
     nodes = datapath.nodes
     absorbed = {id(select) for node in nodes for select in _absorbed(node, hardware)}
-    return sum(node_area(node, hardware) for node in nodes if id(node) not in absorbed)
+    counts: dict[str, float] = defaultdict(float)
+    for node in nodes:
+        if id(node) not in absorbed and not isinstance(node, g.WIRING):
+            what, count = _AMOUNTS[type(node)](node, hardware)
+            counts[what] += count
+    return counts
 
 
 def _absorbed(node: g.Node, hardware: Target) -> list[g.Select]:
@@ -154,13 +268,6 @@ def _absorbed(node: g.Node, hardware: Target) -> list[g.Select]:
     return selects if len(inputs) < hardware.lut_inputs else []
 
 
-def node_area(node: g.Node, hardware: Target) -> float:
-    """Estimated look-up tables of one operation."""
-    if isinstance(node, g.WIRING):
-        return 0.0
-    return _AREA[type(node)](node, hardware)
-
-
 def _trailing_zeros(node: g.Node) -> int:
     """Low bits that are known to be 0."""
     match node:
@@ -175,30 +282,30 @@ def _trailing_zeros(node: g.Node) -> int:
     return 0
 
 
-def _adder_area(node: g.Add | g.Subtract, hardware: Target) -> float:
+def _added(node: g.Add | g.Subtract, _: Target) -> tuple[str, float]:
     """All bits but the low ones that pass through."""
     through = (
         _trailing_zeros(node.b) if isinstance(node, g.Subtract) else max(map(_trailing_zeros, node.operands))
     )
-    return hardware.adder_bit * (node.width - through)
+    return "kept_addition" if node.kept else "addition", node.width - through
 
 
-def _select_area(node: g.Select, _: Target) -> float:
+def _selected(node: g.Select, _: Target) -> tuple[str, float]:
     """A gate in front of an adder shares its look-up table."""
     gates = any(isinstance(end, g.Constant) and end.low == 0 for end in (node.if_one, node.if_zero))
-    return 0.1 * node.width if gates else 0.5 * node.width
+    return "gate" if gates else "selection", node.width
 
 
 def _variable(node: g.Node) -> list[g.Node]:
     return [operand for operand in node.operands if not isinstance(operand, g.Constant)]
 
 
-def _multiplier_area(node: g.Multiply, hardware: Target) -> float:
+def _multiplied(node: g.Multiply, _: Target) -> tuple[str, float]:
     variable = _variable(node)
     if len(variable) < 2:
         constant = node.a if isinstance(node.a, g.Constant) else node.b
-        return _signed_digits(constant.low) * node.width
-    return (1.9 if hardware.lut_inputs == 6 else 2.5) * variable[0].width * variable[1].width
+        return "addition", _signed_digits(constant.low) * node.width
+    return "product", variable[0].width * variable[1].width
 
 
 def _signed_digits(constant: int) -> int:
@@ -206,21 +313,21 @@ def _signed_digits(constant: int) -> int:
     return max(0, ((3 * constant) ^ constant).bit_count() - 1)
 
 
-def _compare_area(node: g.Compare, hardware: Target) -> float:
-    width = max(operand.width for operand in _variable(node))
-    return width / (hardware.lut_inputs - 1) if len(_variable(node)) < 2 else width / 2
+def _compared(node: g.Compare, _: Target) -> tuple[str, float]:
+    variable = _variable(node)
+    what = "comparison" if len(variable) == 2 else "constant_comparison"
+    return what, max(operand.width for operand in variable)
 
 
-def _table_area(node: g.Lookup, hardware: Target) -> float:
+def _tabulated(node: g.Lookup, hardware: Target) -> tuple[str, float]:
     if node.lut_inputs > RESHAPED and node.network is not None:
-        return _NETWORK * len(node.network.cells)
-    area = _minterm_luts(node.table, hardware.lut_inputs) + (node.lut_inputs > 0)
-    large = len(node.table) > _LARGE[hardware.lut_inputs]
-    return area * hardware.folded_table if large and _computed(node.address) else area
+        return "network", len(node.network.cells)
+    computed = len(node.table) > _LARGE[hardware.lut_inputs] and _computed(node.address)
+    luts = _minterm_luts(node.table, hardware.lut_inputs) + (node.lut_inputs > 0)
+    return "computed_table" if computed else "table", luts
 
 
 RESHAPED = 4  # inputs of look-up tables whose networks synthesis takes apart, often for the worse
-_NETWORK = 1.1  # what synthesis makes of a look-up table of a network
 _LARGE = {4: 64, 6: 128}  # entries, by inputs of a look-up table
 
 
@@ -260,19 +367,21 @@ def _multiplexers(blocks: npt.NDArray[np.unsignedinteger[Any]]) -> float:
     return count
 
 
-def _round_area(node: g.RoundShift, _: Target) -> float:
-    return 0 if node.rounding is Rounding.FLOOR else node.width + (node.rounding is not Rounding.HALF_UP) * 2
+def _rounded(node: g.RoundShift, _: Target) -> tuple[str, float]:
+    if node.rounding is Rounding.FLOOR:
+        return "rounding", 0
+    return "rounding", node.width + (node.rounding is not Rounding.HALF_UP) * 2
 
 
-_AREA: dict[type[g.Node], Callable[..., float]] = {
-    g.Add: _adder_area,
-    g.Subtract: _adder_area,
-    g.Multiply: _multiplier_area,
-    g.Square: lambda node, hardware: (1.1 if hardware.lut_inputs == 6 else 1.9) * node.a.width**2,
-    g.Negate: lambda node, hardware: (1 if node.chained else 1.4) * (node.width - 1),
-    g.RoundShift: _round_area,
-    g.Compare: _compare_area,
-    g.Select: _select_area,
-    g.Lookup: _table_area,
-    g.Saturate: lambda node, _: node.width,
+_AMOUNTS: dict[type[g.Node], Callable[..., tuple[str, float]]] = {
+    g.Add: _added,
+    g.Subtract: _added,
+    g.Multiply: _multiplied,
+    g.Square: lambda node, _: ("square", node.a.width**2),
+    g.Negate: lambda node, _: ("chained_negation" if node.chained else "gated_negation", node.width - 1),
+    g.RoundShift: _rounded,
+    g.Compare: _compared,
+    g.Select: _selected,
+    g.Lookup: _tabulated,
+    g.Saturate: lambda node, _: ("saturation", node.width),
 }
