@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import json
-from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -314,10 +313,7 @@ def test_what_is_the_same_is_there_once() -> None:
     assert len(both.schedule.datapath.nodes) == len(alone.schedule.datapath.nodes)
 
 
-CHEAPER = [
-    *product(("smelu", "gelu", "swish"), (8,), ("xc7", "ice40")),
-    *product(("smelu", "gelu"), (16,), ("xc7",)),
-]
+CHEAPER = [("smelu", 8, "ice40"), ("gelu", 8, "ice40"), ("gelu", 16, "xc7")]
 
 
 @pytest.mark.slow

@@ -23,7 +23,8 @@ def times(a: Node, constant: int) -> Node:
         return _by_digits(a, signed_digits(constant))
     inner, shift, sign = plan
     product = times(a, inner)
-    return (product << shift) + product if sign > 0 else (product << shift) - product
+    total = (product << shift) + product if sign > 0 else (product << shift) - product
+    return total.keep()
 
 
 @lru_cache(maxsize=4096)
@@ -52,8 +53,8 @@ def _by_digits(a: Node, digits: list[tuple[int, int]]) -> Node:
     lower, upper = digits[: len(digits) // 2], digits[len(digits) // 2 :]
     total = _by_digits(a, upper)
     if lower[-1][1] > 0:
-        return total + _by_digits(a, lower)
-    return total - _by_digits(a, [(power, -digit) for power, digit in lower])
+        return (total + _by_digits(a, lower)).keep()
+    return (total - _by_digits(a, [(power, -digit) for power, digit in lower])).keep()
 
 
 def signed_digits(constant: int) -> list[tuple[int, int]]:
@@ -80,8 +81,10 @@ def square(a: Node, kind: str, addend: int = 0) -> Node:
         ``folded``: folded partial products, half the bits of a multiplier's rows. ``halves``: the halves' own
         squares as tables side by side, and rows of their product: half as many rows.
     """
-    if a.signed or a.width < 4:
+    if a.width < 4:
         return a.square() + addend if addend else a.square()
+    if a.signed:
+        a = a.negated_where(a.less_than(0), chained=True).known(0, max(a.high, -a.low)).named("magnitude")
     rows = _folded_rows(a) if kind == "folded" else _rows_of_halves(a)
     rows += [as_node(addend)] if addend else []
     return balanced_sum(rows).known(a.low**2 + addend, a.high**2 + addend).named("square")

@@ -67,12 +67,12 @@ class Formula:
         wide = x.width > MAX_LISTED_WIDTH  # a proof reads whole numbers, not their bits
         s = _offset_code(x, self.origin, first, last, apart=not wide).named("offset")
         if self.b:
-            total = times(s, self.b) + self.c if self.c else times(s, self.b)
+            total = (times(s, self.b) + self.c).keep() if self.c else times(s, self.b)
         if self.a == 1 and not self.b and not wide:
             total = square(s, kind, self.c)
         elif self.a:
             quadratic = times(s.square().named("square") if wide else square(s, kind), self.a)
-            total = quadratic if not self.b and not self.c else quadratic + total
+            total = quadratic if not self.b and not self.c else (quadratic + total).keep()
         return (
             total.round_shift(self.shift, self.rounding) if self.rounding != "floor" else total >> self.shift
         )
