@@ -172,11 +172,11 @@ _ALL = """\
     return input_t'(index + lane);
 """
 _SPREAD = """\
-    return input_t'((index + lane) * {factor});
+    return input_t'((index + lane) * 32'h9E3779B1);
 """
 _STEPPED = """\
     automatic int place = (index + lane) % WORDS;
-    return place < STEPS ? STEP[place] : input_t'((place - STEPS) * {factor});
+    return place < STEPS ? STEP[place] : input_t'(64'(place - STEPS) * 64'h9E3779B1);
 """
 
 # What a bench connects to each port, and when words move.
@@ -379,20 +379,18 @@ def _sent(unit: Description, index_bits: str) -> dict[str, str]:
     if number.width <= MAX_LISTED_WIDTH:
         words = f"1 << {index_bits};  // every code in every lane"
         return {"which": "Every input code", "steps": "", "words": words, "code": _ALL}
-    factor = f"{32 if number.width <= 32 else 64}'h9E3779B1"
     spread = "65536 that are spread over them,"
     if not unit.steps.size:
-        code = _SPREAD.format(factor=factor)
         which = f"NOT all input codes, but {spread}"
-        return {"which": which, "steps": "", "words": "1 << 16;", "code": code}
+        return {"which": which, "steps": "", "words": "1 << 16;", "code": _SPREAD}
     # An odd stride takes of neighbouring steps now the one, now the other side.
     steps = unit.steps[:: unit.steps.size // _MAX_STEPS | 1]
     some = f"{steps.size} of " * (steps.size < unit.steps.size)
     return {
-        "which": f"NOT all input codes, but {some}{unit.which}\n// and {spread}",
+        "which": f"NOT all input codes, but {some}{unit.which}, and\n// {spread}",
         "steps": _STEPS.format(count=steps.size, rows=_rows(number, steps)),
         "words": "STEPS + (1 << 16);  // every one in every lane",
-        "code": _STEPPED.format(factor=factor),
+        "code": _STEPPED,
     }
 
 

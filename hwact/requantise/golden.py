@@ -6,9 +6,10 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from hwact.datapath import Datapath
-from hwact.datapath.c99 import CReading
+from hwact.datapath.c99 import CReading, kind_of
 from hwact.formats import Format
 from hwact.golden import Argument, c_type
+from hwact.requantise.datapaths import word_format
 
 _HEADER = """\
 {origin}
@@ -43,11 +44,11 @@ _SOURCE = """\
 {origin}
 #include "{function}.h"
 
-{declarations}static inline {kind} of_word(int64_t x) {{
+{declarations}static inline {kind} of_word({word_type} x) {{
 {body}}}
 
 int32_t {function}(int32_t accumulator, uint32_t channel) {{
-{unused}  return (int32_t)of_word({word});
+{unused}  return (int32_t)of_word(({word_type})({word}));
 }}
 
 void {function}_array(const int32_t *accumulators, {output} *results, size_t n) {{
@@ -117,6 +118,7 @@ class LayerGolden(NamedTuple):
             kind=reading.kind,
             body="".join(f"  (void){name};\n" for name in reading.unread) + reading.body,
             unused="" if last else "  (void)channel;\n",
+            word_type=kind_of(word_format(self.bits, self.channels).max_code),
             word=f"({channel}) | {accumulator}" if last else f"({accumulator} ^ {sign}) - {sign}",
         )
 

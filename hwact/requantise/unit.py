@@ -347,7 +347,7 @@ class RequantisingUnit(HardwareUnit):
             digested="the accumulators at which codes change, and of the codes",
             fields={"channel": channel, "accumulator": Format(True, bits, 0)} if channel else {},
             steps=self.steps(),
-            which="both sides of every step of every channel",
+            which="the codes on both sides of every step of every channel",
             constants={"CHANNELS": count},
         )
 
