@@ -12,6 +12,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import hwact
@@ -247,16 +248,13 @@ def test_the_bench_of_a_layer_passes_and_sees_a_wrong_constant(
     done = run_bench(verilate, folder)
     assert done.returncode != 0
     line = r"word \d+, lane (\d), accumulator (-?\d+), channel (\d): expected (-?\d+) \(0x\w+\), got 0x(\w+)"
-    wrong = [
-        [int(part, 16 * (place == 4)) for place, part in enumerate(found)]
-        for found in re.findall(line, done.stdout)
-    ]
+    wrong = re.findall(line, done.stdout)
     assert wrong, done.stdout
     for lane, accumulator, channel, expected, got in wrong:
-        word = (channel << 32) + accumulator % (1 << 32) if form != "single" else accumulator
-        assert unit.evaluate([word])[0] == expected
-        assert got != expected % (1 << unit.output_format.width)
-        assert lane < unit.lanes
+        sums = np.full(len(unit.form.channels), int(accumulator))
+        assert unit.form.evaluate(sums)[int(channel)] == int(expected)
+        assert int(got, 16) != unit.output_format.to_bits(int(expected))
+        assert int(lane) < unit.lanes
 
 
 @pytest.mark.slow
