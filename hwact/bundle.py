@@ -58,7 +58,7 @@ The golden model in C99 is `{name}_golden.c`, with a function of one code and on
     {name}_golden(code{setting})
     {name}_golden_array(codes{setting}, results, n)
 {golden_of_gradient}
-In SystemVerilog it is `{name}_pkg::golden(code{setting})`, through DPI-C; `{name}_tb.sv` sends every code \
+In SystemVerilog it is `{name}_pkg::golden(code{setting})`, through DPI-C; `{name}_tb.sv` sends {sent} \
 through
 `{name}.v` and compares. With Verilator, by itself or through FuseSoC:
 
@@ -120,6 +120,7 @@ _TIMING = {
 _LISTED = {
     "proof": "Over all {all_codes} input codes{settings}",
     "first": "first",
+    "sent": "every code",
     "digested": "all input codes, from the most\nnegative",
 }
 _PROVEN = {
@@ -128,6 +129,7 @@ Class and largest error are proven over all {all_codes} input codes by bounds ov
 The other numbers are about the {codes_checked} codes that were compared (hostile ones, and some spread
 over all)""",
     "first": "a proven bound; the largest that was seen is first",
+    "sent": "65536 codes",
     "digested": """\
 65536 input codes: the k-th,
 from k = 0 on, has the low bits of `k * 0x9E3779B1`, as many as a code has""",
@@ -232,6 +234,7 @@ def readme(manifest: Mapping[str, Any], golden_type: str) -> str:
     texts["golden_type"] = golden_type
     every_setting = ", at each setting from the lowest" if "runtime_beta" in manifest else ""
     texts["digested"] = _wording(manifest)["digested"] + every_setting
+    texts["sent"] = _wording(manifest)["sent"]
     texts["accuracy_tables"] = "\n\n".join(_accuracy_table(each, texts) for each in outputs)
     texts["architecture_lines"] = "; the gradient ".join(map(_architecture_line, outputs))
     paired = len(outputs) > 1

@@ -230,7 +230,6 @@ def test_the_bench_sends_every_setting_with_every_code(
     [
         ("thresholds", {"interface": "stream", "lanes": 2, "latency": 3}),
         ("multiplier", {"interface": "axis", "lanes": 2}),
-        ("multiplier", {"interface": "bare", "latency": 0}),
         ("single", {"interface": "bare", "latency": 1}),
     ],
 )
@@ -258,11 +257,8 @@ def test_the_bench_of_a_layer_passes_and_sees_a_wrong_constant(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("count", [1, 3])
-def test_the_bench_sends_every_word_of_short_accumulators(
-    count: int, verilate: Verilate, tmp_path: Path
-) -> None:
-    unit = few_bits(count, lanes=2, latency=1)
+def test_the_bench_sends_every_word_of_short_accumulators(verilate: Verilate, tmp_path: Path) -> None:
+    unit = few_bits(3, lanes=2, latency=1)
     done = run_bench(verilate, unit.write(tmp_path))
     assert done.returncode == 0, done.stderr
     assert f"few_bits: passed, {2 << unit.input_format.width} codes in " in done.stdout
@@ -308,7 +304,7 @@ def fusesoc(folder: Path, environment: dict[str, str], target: str) -> subproces
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("form", ["function", "thresholds", "multiplier"])
+@pytest.mark.parametrize("form", ["function", "thresholds"])
 def test_fusesoc_lints_builds_and_runs_the_core(
     form: str, environment: dict[str, str], tmp_path: Path
 ) -> None:
