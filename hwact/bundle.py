@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from hwact import fusesoc, systemverilog
+from hwact.description import Description
 from hwact.errors import ArgumentError
 from hwact.formats import Format
-from hwact.golden import Golden
 from hwact.tools import write_at_once
 
 _ORIGIN = (
@@ -58,13 +58,11 @@ The golden model in C99 is `{name}_golden.c`, with a function of one code and on
     {name}_golden(code{setting})
     {name}_golden_array(codes{setting}, results, n)
 {golden_of_gradient}
-In SystemVerilog it is `{name}_pkg::golden(code{setting})`, through DPI-C; `{name}_tb.sv` sends every code \
+In SystemVerilog it is `{name}_pkg::golden(code{setting})`, through DPI-C; `{name}_tb.sv` sends {sent} \
 through
 `{name}.v` and compares. With Verilator, by itself or through FuseSoC:
 
-    cd {name} && verilator --binary -CFLAGS -std=c++20 -F {name}.f {name}_tb.sv --top-module {name}_tb
-    fusesoc --cores-root {name} run --target sim hwact:units:{name}
-
+{simulation}
 The golden model in Python:
 
     import json, hwact
@@ -73,6 +71,11 @@ The golden model in Python:
 {gradient_in_python}
 `golden_sha256` in the manifest is the digest of the output codes over {digested}, \
 as little-endian {golden_type}.
+"""
+
+_SIMULATION = """\
+    cd {name} && verilator --binary -CFLAGS -std=c++20 -F {name}.f {name}_tb.sv --top-module {name}_tb
+    fusesoc --cores-root {name} run --target sim hwact:units:{name}
 """
 
 _ACCURACY = """\
@@ -117,6 +120,7 @@ _TIMING = {
 _LISTED = {
     "proof": "Over all {all_codes} input codes{settings}",
     "first": "first",
+    "sent": "every code",
     "digested": "all input codes, from the most\nnegative",
 }
 _PROVEN = {
@@ -125,6 +129,7 @@ Class and largest error are proven over all {all_codes} input codes by bounds ov
 The other numbers are about the {codes_checked} codes that were compared (hostile ones, and some spread
 over all)""",
     "first": "a proven bound; the largest that was seen is first",
+    "sent": "65536 codes",
     "digested": """\
 65536 input codes: the k-th,
 from k = 0 on, has the low bits of `k * 0x9E3779B1`, as many as a code has""",
@@ -154,20 +159,31 @@ def _outputs(facts: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return [facts, *([facts["gradient_output"]] if "gradient_output" in facts else [])]
 
 
+def common_texts(facts: Mapping[str, Any]) -> dict[str, str]:
+    """Of any unit's manifest: function, timing, rows of ports and commands of simulation, in text."""
+    given = facts["parameters"] | ({"beta": "2**log2_beta"} if "runtime_beta" in facts else {})
+    arguments = ", ".join(f"{key}={value}" for key, value in given.items())
+    called = facts["expression"] or facts["function"] + f"({arguments})" * bool(arguments)
+    latency = facts["latency"]
+    ports = (
+        f"| `{port['name']}` | {port['direction']} | {port['width']} | {port['meaning']} |"
+        for port in facts["ports"]
+    )
+    return {
+        "what": f"gradient of {called}" if facts["gradient"] else called,
+        "timing": _TIMING[facts["interface"], latency == 0].format(latency=latency, s="s" * (latency != 1)),
+        "port_rows": "\n".join(ports),
+        "simulation": _SIMULATION.format(name=facts["name"]),
+    }
+
+
 def _texts(facts: Mapping[str, Any]) -> dict[str, Any]:
     """The manifest's facts as they stand in text."""
-    runtime = facts.get("runtime_beta", {})
-    given = facts["parameters"] | ({"beta": "2**log2_beta"} if runtime else {})
-    arguments = ", ".join(f"{key}={value}" for key, value in given.items())
-    called = facts["expression"] or f"{facts['function']}({arguments})" * bool(arguments) or facts["function"]
-    latency = facts["latency"]
-    timing = _TIMING[facts["interface"], latency == 0].format(latency=latency, s="s" * (latency != 1))
-    outputs = _outputs(facts)
+    runtime, outputs = facts.get("runtime_beta", {}), _outputs(facts)
     errors = [f"at most {o['accuracy']['max_error_ulp']:.6g} ulp ({o['accuracy']['class']})" for o in outputs]
     return {
         **facts,
-        "what": f"gradient of {called}" if facts["gradient"] else called,
-        "timing": timing,
+        **common_texts(facts),
         "all_codes": 1 << Format.parse(facts["input_format"]).width,
         "settings": f" at each of {len(runtime['settings'])} settings" if runtime else "",
         "setting": ", setting" if runtime else "",
@@ -204,10 +220,6 @@ def _architecture_line(facts: Mapping[str, Any]) -> str:
 
 def readme(manifest: Mapping[str, Any], golden_type: str) -> str:
     """The bundle's README."""
-    rows = [
-        f"| `{port['name']}` | {port['direction']} | {port['width']} | {port['meaning']} |"
-        for port in manifest["ports"]
-    ]
     texts, outputs = _texts(manifest), _outputs(manifest)
     formats = [Format.parse(manifest["input_format"])]
     formats += [Format.parse(each["output_format"]) for each in outputs]
@@ -219,9 +231,10 @@ def readme(manifest: Mapping[str, Any], golden_type: str) -> str:
     if runtime := manifest.get("runtime_beta"):
         settings = [int(setting) for setting in runtime["settings"]]
         texts["formats"] += _SETTING.format(format=runtime["format"], low=settings[0], high=settings[-1])
-    texts |= {"port_rows": "\n".join(rows), "golden_type": golden_type}
+    texts["golden_type"] = golden_type
     every_setting = ", at each setting from the lowest" if "runtime_beta" in manifest else ""
     texts["digested"] = _wording(manifest)["digested"] + every_setting
+    texts["sent"] = _wording(manifest)["sent"]
     texts["accuracy_tables"] = "\n\n".join(_accuracy_table(each, texts) for each in outputs)
     texts["architecture_lines"] = "; the gradient ".join(map(_architecture_line, outputs))
     paired = len(outputs) > 1
@@ -230,17 +243,17 @@ def readme(manifest: Mapping[str, Any], golden_type: str) -> str:
     return _README.format(**texts)
 
 
-def files(manifest: Mapping[str, Any], verilog: str, goldens: Sequence[Golden]) -> dict[str, bytes]:
-    """The content of every file, by its name; of the golden models the first is the function's."""
-    golden, models = goldens[0], [each.name for each in goldens]
+def files(unit: Description) -> dict[str, bytes]:
+    """The content of every file, by its name."""
+    models, manifest = [each.name for each in unit.models], unit.manifest
     texts = (
-        verilog,
-        *(text for each in goldens for text in (each.source(), each.header())),
-        systemverilog.package(goldens, manifest),
-        systemverilog.bench(goldens, manifest),
-        fusesoc.core(models, golden.origin, manifest["hwact_version"]),
-        fusesoc.file_list(models, golden.origin),
-        readme(manifest, golden.output_format.dtype.name),
+        unit.verilog,
+        *(text for each in unit.models for text in (each.source(), each.header())),
+        systemverilog.package(unit),
+        systemverilog.bench(unit),
+        fusesoc.core(models, unit.origin, manifest["hwact_version"]),
+        fusesoc.file_list(models, unit.origin),
+        unit.readme,
         manifest_text(manifest),
     )
     return dict(zip(manifest["files"], map(str.encode, texts), strict=True))

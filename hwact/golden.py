@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
@@ -65,6 +66,51 @@ static inline {kind} of_code(int32_t code{setting}) {{
 """
 
 
+class Argument(NamedTuple):
+    """An argument of a golden model's function, by DPI-C.
+
+    Members
+    -------
+    name, type : str
+        As SystemVerilog imports it.
+    value : str
+        That of an input ``code`` and, where one comes with it, its ``setting``, in SystemVerilog.
+    label : str
+        For a reader.
+    """
+
+    name: str
+    type: str
+    value: str
+    label: str
+
+
+class GoldenModel(Protocol):
+    """A golden model in C, as the other files of a bundle know it."""
+
+    @property
+    def name(self) -> str:
+        """That of its files: ``<name>_golden.c`` and ``<name>_golden.h``."""
+
+    @property
+    def function(self) -> str:
+        """The name of the function of one code."""
+
+    @property
+    def result_type(self) -> str:
+        """The type of one result, in C."""
+
+    @property
+    def arguments(self) -> Sequence[Argument]:
+        """Those of the function of one code."""
+
+    def header(self) -> str:
+        """``<name>_golden.h``."""
+
+    def source(self) -> str:
+        """``<name>_golden.c``."""
+
+
 class Golden(NamedTuple):
     """What the C golden model is made from.
 
@@ -100,6 +146,12 @@ class Golden(NamedTuple):
     def result_type(self) -> str:
         """The type of one result; every code of the output fits it."""
         return "uint32_t" if kind_of(self.output_format.max_code) == "int64_t" else "int32_t"
+
+    @property
+    def arguments(self) -> tuple[Argument, ...]:
+        """Those of the function of one code."""
+        code = Argument("code", "int", "code", "input code")
+        return (code, Argument(_SETTING, "int", _SETTING, _SETTING)) if self.setting_format else (code,)
 
     def header(self) -> str:
         """``<name>_golden.h``."""

@@ -3,21 +3,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
-from hwact.formats import MAX_LISTED_WIDTH, Format
-from hwact.golden import Golden
+from hwact.description import Description
+from hwact.formats import MAX_LISTED_WIDTH, Codes, Format
 from hwact.interfaces import INTERFACES
+
+_MAX_STEPS = 1 << 16  # of one bench: more would make its compilation slow
 
 _PACKAGE = """\
 {origin}
 package {name}_pkg;
   /* verilator lint_off UNUSEDPARAM */  // whoever imports the package takes what it needs
-{numbers}  localparam int LANES = {lanes};
+{numbers}{constants}  localparam int LANES = {lanes};
   localparam int LATENCY = {latency};
-  // Of the output codes over {digested}, as in {name}.json.
+  // Of {digested}, as in {name}.json.
 {digests}  /* verilator lint_on UNUSEDPARAM */
 
 {types}
@@ -42,13 +43,22 @@ _TYPE = """\
   typedef logic {sign}[{side}_WIDTH-1:0] {type};
 """
 
+_STRUCT = """\
+  typedef struct packed {{
+{fields}  }} {type};
+"""
+
+_FIELD = """\
+    logic {sign}[{high}:0] {name};
+"""
+
 _FUNCTION = """\
   // {model}.c must be compiled with the simulation.
-  import "DPI-C" pure function {result} {model}(input int code{dpi_setting});
+  import "DPI-C" pure function {result} {model}({imported});
 
   // The {what} code of an input code.
   function automatic {type} {golden}(input input_t code{setting});
-    return {type}'({model}(int'(code){setting_argument}));
+    return {type}'({model}({given}));
   endfunction
 """
 
@@ -59,15 +69,14 @@ _BENCH = """\
 module {name}_tb;
   import {name}_pkg::*;
 
-  localparam int WORDS = {words}
+{steps}  localparam int WORDS = {words}
   localparam int PATIENCE = 16 * WORDS + 1000;  // cycles
 
   typedef logic [LANES*{input_bits}-1:0] input_word_t;
   typedef logic [LANES*{output_bits}-1:0] output_word_t;
 
   function automatic input_t code_of(input int index, input int lane);
-    return input_t'({code});
-  endfunction
+{code}  endfunction
 
 {setting_of}  function automatic input_word_t sent_word(input int index);
     for (int lane = 0; lane < LANES; lane++)
@@ -123,13 +132,14 @@ endmodule
 
 _COMPARISON = """\
     for (int lane = 0; lane < LANES; lane++) begin
-      automatic {type} due = {golden}({given});
+      automatic input_t code = code_of(index, lane);
+{setting}      automatic {type} due = {golden}({given});
       automatic logic [{bits}-1:0] got = word[{offset}lane*{bits}+:{bits}];
       if (got !== {bits}'(due)) begin
         failures++;
         if (failures <= 8)
-          $display("word %0d, lane %0d, input code %0d{also}: expected {what}%0d (0x%0h), got 0x%0h",
-                   index, lane, {given}, due, {bits}'(due), got);
+          $display("word %0d, lane %0d, {labels}: expected {what}%0d (0x%0h), got 0x%0h",
+                   index, lane, {values}, due, {bits}'(due), got);
       end
     end
 """
@@ -146,17 +156,28 @@ _SENT_SETTING = """\
       sent_word[LANES*INPUT_LANE_BITS+lane*SETTING_LANE_BITS+:SETTING_LANE_BITS] =
           SETTING_LANE_BITS'(setting_of(index, lane));
 """
-# What a bench sends, by whether there are few enough codes for all of them.
-_ALL = {
-    "which": "Every input code",
-    "words": "1 << {index_bits};  // every code in every lane",
-    "code": "index + lane",
-}
-_SOME = {
-    "which": "NOT all input codes, but 65536 that are spread over them,",
-    "words": "1 << 16;",
-    "code": "(index + lane) * 32'h9E3779B1",
-}
+_SETTING = """\
+      automatic setting_t setting = setting_of(index, lane);
+"""
+
+_STEPS = """\
+  localparam int STEPS = {count};
+  localparam logic [INPUT_WIDTH-1:0] STEP[STEPS] = '{{
+{rows}
+  }};
+"""
+
+# What a bench sends: all codes, or some that are spread over them, ahead of which steps may come.
+_ALL = """\
+    return input_t'(index + lane);
+"""
+_SPREAD = """\
+    return input_t'((index + lane) * 32'h9E3779B1);
+"""
+_STEPPED = """\
+    automatic int place = (index + lane) % WORDS;
+    return place < STEPS ? STEP[place] : input_t'(64'(place - STEPS) * 64'h9E3779B1);
+"""
 
 # What a bench connects to each port, and when words move.
 _STREAM = {
@@ -253,45 +274,51 @@ class _Side:
 _GOLDENS = ("golden", "golden_gradient")
 
 
-def _sides(goldens: Sequence[Golden], facts: Mapping[str, Any]) -> tuple[list[_Side], list[_Side]]:
+def _sides(unit: Description) -> tuple[list[_Side], list[_Side]]:
     """The inputs and the outputs in their order."""
-    first, lane_bits = goldens[0], INTERFACES[facts["interface"]].lane_bits
-    inputs = {"INPUT": first.input_format}
-    if first.setting_format:
-        inputs["SETTING"] = first.setting_format
-    outputs = dict(zip(("OUTPUT", "GRADIENT"), (golden.output_format for golden in goldens), strict=False))
-    given, made = ([_Side(n, f, lane_bits(f)) for n, f in side.items()] for side in (inputs, outputs))
+    lane_bits = INTERFACES[unit.manifest["interface"]].lane_bits
+    given, made = (
+        [_Side(name, f, lane_bits(f)) for name, f in zip(names, formats.values(), strict=False)]
+        for names, formats in zip((("INPUT", "SETTING"), ("OUTPUT", "GRADIENT")), unit.formats, strict=True)
+    )
     return given, made
 
 
-def package(goldens: Sequence[Golden], facts: Mapping[str, Any]) -> str:
+def package(unit: Description) -> str:
     """``<name>_pkg.sv``: what a bench or a design around the unit must know, and the golden models."""
-    first, (given, made) = goldens[0], _sides(goldens, facts)
-    setting = len(given) > 1
+    facts, (given, made) = unit.manifest, _sides(unit)
     sides = [side.texts() for side in (*given, *made)]
     functions, digests = [], []
     said = (facts, facts.get("gradient_output", {}))
-    for golden, name, side, each in zip(goldens, _GOLDENS, made, said, strict=False):
+    for model, name, side, each in zip(unit.models, _GOLDENS, made, said, strict=False):
         functions.append(
             _FUNCTION.format(
                 type=side.type,
-                model=golden.function,
-                result="int" if golden.result_type == "int32_t" else "int unsigned",
+                model=model.function,
+                result="int" if model.result_type == "int32_t" else "int unsigned",
                 golden=name,
                 what=side.name.lower(),
-                dpi_setting=", input int setting" * setting,
-                setting=", input setting_t setting" * setting,
-                setting_argument=", int'(setting)" * setting,
+                imported=", ".join(f"input {each.type} {each.name}" for each in model.arguments),
+                setting=", input setting_t setting" * (len(given) > 1),
+                given=", ".join(f"int'({each.value})" for each in model.arguments),
             )
         )
         digests.append(_DIGEST.format(golden=name.upper(), sha256=each["golden_sha256"]))
+    types = [_TYPE.format(**side) for side in sides]
+    if unit.fields:
+        fields = (
+            _FIELD.format(sign="signed " * number.signed, high=number.width - 1, name=name)
+            for name, number in unit.fields.items()
+        )
+        types[0] = _STRUCT.format(type=given[0].type, fields="".join(fields))
     return _PACKAGE.format(
         **{key: facts[key] for key in ("name", "lanes", "latency")},
-        origin=_comment(first),
-        digested="all input codes" if first.input_format.width <= MAX_LISTED_WIDTH else "65536 input codes",
+        origin=_comment(unit),
+        digested=unit.digested,
         numbers="".join(_NUMBER.format(**side) for side in sides),
+        constants="".join(f"  localparam int {name} = {value};\n" for name, value in unit.constants.items()),
         digests="".join(digests),
-        types="".join(_TYPE.format(**side) for side in sides),
+        types="".join(types),
         functions="\n".join(functions),
     )
 
@@ -307,20 +334,21 @@ def _value_parameters(side: str, number_format: Format) -> str:
     )
 
 
-def bench(goldens: Sequence[Golden], facts: Mapping[str, Any]) -> str:
+def bench(unit: Description) -> str:
     """``<name>_tb.sv``: the unit beside the golden models, for any simulator with DPI-C."""
-    interface = facts["interface"]
-    inputs, outputs = _sides(goldens, facts)
-    setting = len(inputs) > 1
+    facts, (inputs, outputs) = unit.manifest, _sides(unit)
+    interface, setting = facts["interface"], len(inputs) > 1
     comparisons, offset = [], ""
-    for side, golden in zip(outputs, _GOLDENS, strict=False):
+    for side, golden, model in zip(outputs, _GOLDENS, unit.models, strict=False):
         bits = f"{side.name}_LANE_BITS"
         comparisons.append(
             _COMPARISON.format(
                 type=side.type,
                 golden=golden,
-                given="code_of(index, lane)" + ", setting_of(index, lane)" * setting,
-                also=", setting %0d" * setting,
+                setting=_SETTING * setting,
+                given="code" + ", setting" * setting,
+                labels=", ".join(f"{each.label} %0d" for each in model.arguments),
+                values=", ".join(each.value for each in model.arguments),
                 bits=bits,
                 offset=offset,
                 what="" if side is outputs[0] else f"{side.name.lower()} ",
@@ -332,13 +360,11 @@ def bench(goldens: Sequence[Golden], facts: Mapping[str, Any]) -> str:
         wired |= _SLICES[side.name]
     connections = ",\n".join(f"      .{port['name']}({wired[port['name']]})" for port in facts["ports"])
     wiring = f"{_MOVES[interface]}\n  {facts['name']} dut (\n{connections}\n  );\n"
-    sent = _ALL if goldens[0].input_format.width <= MAX_LISTED_WIDTH else _SOME
-    index_bits = _sum(f"{side.name}_WIDTH" for side in inputs)
     return _BENCH.format(
         name=facts["name"],
-        origin=_comment(goldens[0]),
+        origin=_comment(unit),
         wiring=wiring,
-        **{key: text.format(index_bits=index_bits) for key, text in sent.items()},
+        **_sent(unit, _sum(f"{side.name}_WIDTH" for side in inputs)),
         input_bits=_sum(f"{side.name}_LANE_BITS" for side in inputs),
         output_bits=_sum(f"{side.name}_LANE_BITS" for side in outputs),
         setting_of=_SETTING_OF * setting,
@@ -347,11 +373,38 @@ def bench(goldens: Sequence[Golden], facts: Mapping[str, Any]) -> str:
     )
 
 
+def _sent(unit: Description, index_bits: str) -> dict[str, str]:
+    """What a bench sends: all codes where they are few enough."""
+    number = next(iter(unit.formats[0].values()))
+    if number.width <= MAX_LISTED_WIDTH:
+        words = f"1 << {index_bits};  // every code in every lane"
+        return {"which": "Every input code", "steps": "", "words": words, "code": _ALL}
+    spread = "65536 that are spread over them,"
+    if not unit.steps.size:
+        which = f"NOT all input codes, but {spread}"
+        return {"which": which, "steps": "", "words": "1 << 16;", "code": _SPREAD}
+    # An odd stride takes of neighbouring steps now the one, now the other side.
+    steps = unit.steps[:: unit.steps.size // _MAX_STEPS | 1]
+    some = f"{steps.size} of " * (steps.size < unit.steps.size)
+    return {
+        "which": f"NOT all input codes, but {some}{unit.which}, and\n// {spread}",
+        "steps": _STEPS.format(count=steps.size, rows=_rows(number, steps)),
+        "words": "STEPS + (1 << 16);  // every one in every lane",
+        "code": _STEPPED,
+    }
+
+
+def _rows(number: Format, codes: Codes) -> str:
+    """The elements of an array, some on each line."""
+    texts = [f"{number.width}'h{bits:x}" for bits in number.to_bits(codes).tolist()]
+    return ",\n".join("    " + ", ".join(texts[start : start + 6]) for start in range(0, len(texts), 6))
+
+
 def _sum(names: Iterable[str]) -> str:
     """One name as it is; several as a sum."""
     text = "+".join(names)
     return f"({text})" if "+" in text else text
 
 
-def _comment(golden: Golden) -> str:
-    return "".join(f"// {line}\n" for line in golden.origin).rstrip("\n")
+def _comment(unit: Description) -> str:
+    return "".join(f"// {line}\n" for line in unit.origin).rstrip("\n")

@@ -3,13 +3,9 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from fractions import Fraction
-from functools import cached_property
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,20 +16,21 @@ from hwact.architectures.constraints import parse
 from hwact.architectures.problem import Accuracy, Parameters, UnitSpec, correct_by_default
 from hwact.datapath import cost
 from hwact.datapath.schedule import Schedule, check_clock, check_cycles, cycles, schedule
-from hwact.datapath.verilog import convert
+from hwact.description import Description
 from hwact.design import Design, choose
 from hwact.errors import ArgumentError, BundleError
-from hwact.formats import Format, Overflow, Rounding, member
+from hwact.formats import MAX_LISTED_WIDTH, Format, Overflow, Rounding, member
 from hwact.functions.spec import FunctionSpec
 from hwact.golden import TABLE_BITS, Golden
-from hwact.interfaces import INTERFACES, UnitComponent, check_interface, port_records
+from hwact.hardware import HardwareUnit, describing_a_unit, json_number
+from hwact.interfaces import check_interface
 from hwact.output import Array, Output
 from hwact.pairs import choose_pair, datapath_of, gradient_spec, joined, rebuilt_gradient
 from hwact.runtime import PARAMETER, SETTING, check_alone, family
 
 
 @dataclass(frozen=True, eq=False)
-class Unit(Output):
+class Unit(HardwareUnit, Output):
     """A hardware unit that computes an activation function, and its golden model.
 
     Made by :func:`build` and :func:`from_manifest`. As an output it is that of the function; its gradient's,
@@ -61,11 +58,6 @@ class Unit(Output):
             inputs[SETTING] = self.setting_format
         return inputs, {name: each.output_format for name, each in self.outputs.items()}
 
-    @property
-    def latency(self) -> int:
-        """Cycles from an input word to its output word, when not stalled; 0 is combinational."""
-        return self.schedule.latency
-
     def quantise(self, values: npt.ArrayLike) -> Array:
         """Input codes of values, in the unit's rounding and overflow modes; same shape, int64."""
         return self.input_format.quantise_array(values, self.spec.rounding, self.spec.overflow)
@@ -75,17 +67,6 @@ class Unit(Output):
     ) -> npt.NDArray[np.float64]:
         """Values in, values out: quantise, evaluate, dequantise; any shape, float64."""
         return self.output_format.values(self.evaluate(self.quantise(values), log2_beta))
-
-    def component(self) -> UnitComponent:
-        """A fresh Amaranth component."""
-        return INTERFACES[self.interface](self.schedule, *self.formats, self.lanes)
-
-    @cached_property
-    def verilog(self) -> str:
-        """The unit as one Verilog-2001 module, with a note of its origin."""
-        component = self.component()
-        module = convert(component, self.name, component.ports(self.latency, *self.formats))
-        return "".join(f"// {line}\n" for line in bundle.origin(self.manifest_facts())) + module
 
     def manifest_facts(self) -> dict[str, Any]:
         """The manifest without the digest of the Verilog."""
@@ -107,12 +88,7 @@ class Unit(Output):
             "target": spec.target.name,
             "architecture": said["architecture"],
             "architecture_parameters": said["architecture_parameters"],
-            "interface": self.interface,
-            "lanes": self.lanes,
-            "latency": self.latency,
-            "requested_clock_mhz": None if self.clock is None else json_number(Fraction(str(self.clock))),
-            "initiation_interval": 1,
-            "ports": port_records(self.interface, self.latency, *self.formats, self.lanes),
+            **self.interface_facts(),
             "accuracy": said["accuracy"],
             "golden_sha256": said["golden_sha256"],
             **more,
@@ -127,22 +103,16 @@ class Unit(Output):
             del arguments[PARAMETER]
         return {key: json_number(value) for key, value in arguments.items()}
 
-    def manifest(self) -> dict[str, Any]:
-        """The facts of the unit under stable keys, ready for JSON."""
-        return {**self.manifest_facts(), "verilog_sha256": hashlib.sha256(self.verilog.encode()).hexdigest()}
+    def origin(self, facts: Mapping[str, Any]) -> tuple[str, ...]:
+        """The lines at the top of every file, without comment marks."""
+        return bundle.origin(facts)
 
-    def write(self, out: str | Path) -> Path:
-        """Write the bundle into ``<out>/<name>``; returns that folder."""
+    def description(self) -> Description:
+        """What the files of the bundle are made from."""
         manifest = self.manifest()
-        return bundle.write(
-            Path(out), self.name, bundle.files(manifest, self.verilog, self._goldens(manifest))
-        )
-
-    def _goldens(self, manifest: Mapping[str, Any]) -> list[Golden]:
-        """The golden models in C, one for each output."""
-        origin = bundle.origin(manifest)
+        origin = self.origin(manifest)
         names = bundle.golden_names(self.name, list(self.outputs))
-        return [
+        models = [
             Golden(
                 name,
                 each.input_format,
@@ -154,13 +124,16 @@ class Unit(Output):
             )
             for name, each in zip(names, self.outputs.values(), strict=True)
         ]
-
-
-def json_number(value: Fraction) -> int | float | str:
-    """A JSON number where one is exact, else text."""
-    if value.denominator == 1:
-        return int(value)
-    return float(value) if Fraction(repr(float(value))) == value else naming.number(value)
+        listed = self.input_format.width <= MAX_LISTED_WIDTH
+        return Description(
+            manifest=manifest,
+            verilog=self.verilog,
+            origin=origin,
+            formats=self.formats,
+            models=models,
+            readme=bundle.readme(manifest, self.output_format.dtype.name),
+            digested=f"the output codes over {'all' if listed else '65536'} input codes",
+        )
 
 
 def specification(
@@ -357,14 +330,10 @@ def from_manifest(manifest: Mapping[str, Any]) -> Unit:
 
 def rebuilt(manifest: Mapping[str, Any]) -> Unit:
     """Like :func:`from_manifest`, but without a look at the digest."""
-    try:
+    with describing_a_unit():
         facts = dict(manifest)
-        function = None if facts["expression"] else facts["function"]
-        spec_function = _function(
-            function, facts["expression"], facts["function"], facts["gradient"], facts["parameters"]
-        )
         spec = UnitSpec(
-            function=spec_function,
+            function=stated_function(facts),
             input_format=Format.parse(facts["input_format"]),
             output_format=Format.parse(facts["output_format"]),
             rounding=member(Rounding, "rounding", facts["rounding"]),
@@ -391,10 +360,12 @@ def rebuilt(manifest: Mapping[str, Any]) -> Unit:
             facts["expression"],
             clock,
         )
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
-        missing = isinstance(error, KeyError)
-        reason = f"without the key {error}" if missing else f"that fails with {str(error)!r}"
-        raise BundleError(f"a manifest must describe a unit, not one {reason}; generate it again") from error
+
+
+def stated_function(facts: Mapping[str, Any]) -> FunctionSpec:
+    """The function that a manifest states."""
+    function = None if facts["expression"] else facts["function"]
+    return _function(function, facts["expression"], facts["function"], facts["gradient"], facts["parameters"])
 
 
 def _function(

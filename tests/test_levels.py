@@ -40,6 +40,8 @@ LEVELS = {
     "hwact.naming": 6,
     "hwact.normalisation": 6,
     "hwact.golden": 6,
+    "hwact.description": 6,
+    "hwact.hardware": 6,
     "hwact.systemverilog": 6,
     "hwact.fusesoc": 6,
     "hwact.unit": 6,

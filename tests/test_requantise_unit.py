@@ -4,21 +4,20 @@
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Callable
 from fractions import Fraction
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 import hwact
 from hwact import functions
 from hwact.datapath.evaluate import evaluate
 from hwact.errors import ArgumentError, BundleError
-from hwact.formats import Codes, Format, Rounding
+from hwact.formats import Codes, Rounding
 from hwact.requantise import (
     Channel,
     Requantiser,
@@ -30,21 +29,23 @@ from hwact.requantise import (
     rebuilt,
 )
 from hwact.requantise.datapaths import comparisons, multiplied
-from hwact.unit import Unit
 from hwact.verify.claims import false_claims
 from tests import compiled
 from tests.commands import Run, assert_refused, rows
+from tests.requantising import (
+    NORM,
+    OUT,
+    SCALE,
+    UNITS,
+    activation,
+    by_multiplier,
+    by_thresholds,
+    few_bits,
+    single,
+    wrong_constants,
+)
 from tests.verifying import failing, prove
 
-OUT = Format.parse("int6:0.2f:-20")
-NORM: dict[str, Any] = {
-    "gamma": [0.8, -1.3, 0.0],
-    "beta": [0.1, -0.4, 0.7],
-    "mean": [3.0, -0.5, 0.2],
-    "variance": [0.37, 2.0, 1.0],
-    "epsilon": 1e-5,
-}
-SCALE = np.array([2e-4, 2e-3, 1e-3])
 MAIN = """
 #include <stdio.h>
 #include "NAME_golden.h"
@@ -65,33 +66,6 @@ int main(void) {
   return 0;
 }
 """
-
-
-def activation(function: str = "gelu", **options: Any) -> Unit:
-    return hwact.build(
-        function, input_format="int7:0.2:3", output_format=OUT, interface="bare", latency=0, **options
-    )
-
-
-def by_thresholds(**options: Any) -> RequantisingUnit:
-    made = channels(SCALE, **NORM)
-    return build(Thresholds.of(functions.get("gelu"), made, OUT), name="thresholds", **options)
-
-
-def by_multiplier(**options: Any) -> RequantisingUnit:
-    return build(Scaled.of(channels(SCALE, **NORM), activation()), name="multiplier", **options)
-
-
-def single(**options: Any) -> RequantisingUnit:
-    form = Thresholds.of(functions.get("relu"), channels(0.01), Format.parse("UQ4.0"))
-    return build(form, name="single", **options)
-
-
-UNITS: dict[str, Callable[..., RequantisingUnit]] = {
-    "thresholds": by_thresholds,
-    "multiplier": by_multiplier,
-    "single": single,
-}
 
 
 def due_of(unit: RequantisingUnit, words: Codes) -> Codes:
@@ -192,24 +166,46 @@ def test_words_and_fields() -> None:
 def test_c_equals_the_golden_model(name: str, tmp_path: Path) -> None:
     unit = UNITS[name]()
     folder = unit.write(tmp_path)
+    suffixes = (".json", ".v", "_golden.c", "_golden.h", "_pkg.sv", "_tb.sv", ".core", ".f")
     assert sorted(path.name for path in folder.iterdir()) == sorted(
-        ["README.md", *(f"{name}{suffix}" for suffix in (".json", ".v", "_golden.c", "_golden.h"))]
+        ["README.md", *(f"{name}{suffix}" for suffix in suffixes)]
     )
+    assert sorted(unit.manifest()["files"]) == sorted(path.name for path in folder.iterdir())
     steps = unit.steps()
     which, accumulators = unit.fields(steps)
     pairs = np.stack([accumulators, which], axis=1).astype(np.int32)
     pairs[-1, 1] = -1  # far beyond the last channel
-    text = MAIN.replace("NAME_CHANNELS", f"{name.upper()}_CHANNELS").replace("NAME", name)
-    main = folder / "main.c"
-    main.write_text(text.replace("TYPE", "uint8_t" if name == "single" else "int8_t"), encoding="utf-8")
-    program = compiled.build(folder, folder / f"{name}_golden.c", main)
-    (folder / "input").write_bytes(pairs.tobytes())
-    got = np.frombuffer(compiled.run(program, (folder / "input").read_bytes()), np.int32)
+    got = by_c(folder, "uint8_t" if name == "single" else "int8_t", pairs)
     count = len(unit.form.channels)
     whole = pairs.ravel()[: pairs.size // count * count].reshape(-1, count)
     due = np.concatenate([unit.evaluate(steps), unit.form.evaluate(whole).ravel()])
     assert np.array_equal(got, due)
     assert got.size > 2 * len(steps)
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_c_takes_the_low_bits_of_short_accumulators(count: int, tmp_path: Path) -> None:
+    """Sign-extended ones, and with other bits above them."""
+    unit = few_bits(count)
+    words = unit.words(np.repeat(np.arange(-512, 512)[:, None], count, axis=1)).ravel()
+    which, accumulators = unit.fields(words)
+    pairs = np.stack([accumulators, which], axis=1).astype(np.int32)
+    dirty = pairs ^ np.array([0x5A5A5A5A << 10 & 0x7FFFFFFF, 0], dtype=np.int32)
+    folder, due = unit.write(tmp_path), unit.evaluate(words)
+    for given in (pairs, dirty):
+        got = by_c(folder, "int8_t", given)[: words.size]
+        assert np.array_equal(got, due)
+    assert words.size == count << 10
+
+
+def by_c(folder: Path, output: str, pairs: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
+    """Results of `MAIN` for pairs of accumulator and channel."""
+    name = folder.name
+    text = MAIN.replace("NAME_CHANNELS", f"{name.upper()}_CHANNELS").replace("NAME", name)
+    main = folder / "main.c"
+    main.write_text(text.replace("TYPE", output), encoding="utf-8")
+    program = compiled.build(folder, folder / f"{name}_golden.c", main)
+    return np.frombuffer(compiled.run(program, pairs.tobytes()), np.int32)
 
 
 CASES = [
@@ -232,15 +228,6 @@ def test_verilog_at_both_sides_of_every_step(name: str, options: dict[str, Any],
     assert sent["in_order"] > steps + 200
     if options.get("lanes"):
         assert sent["in_every_lane"] == 2 * sent["in_order"]
-
-
-def wrong_constants(text: str) -> list[str]:
-    """The same Verilog with one bit wrong in the first row of each table; a large one."""
-    made = []
-    for found in re.finditer(r"^ +case .*\n.*'h(?P<digit>[0-9a-f])[0-9a-f]*;$", text, re.MULTILINE):
-        place = found.start("digit")
-        made.append(f"{text[:place]}{int(text[place], 16) ^ 1:x}{text[place + 1 :]}")
-    return made
 
 
 @pytest.mark.slow
@@ -283,6 +270,12 @@ def test_a_unit_of_more_than_one_input_or_output_does_not_follow() -> None:
     for unit in (pair, settable):
         with pytest.raises(ArgumentError, match=f"one input and one output .* not be '{unit.name}'"):
             Scaled.of(channels(0.01), unit)
+
+
+def test_an_accumulator_of_more_bits_than_a_word_of_c_is_refused() -> None:
+    form = Thresholds.of(functions.get("relu"), channels(1.0), OUT, bits=33)
+    with pytest.raises(ArgumentError, match="accumulator must have at most 32 bits, not 33"):
+        build(form)
 
 
 def layer(**changes: Any) -> str:

@@ -12,10 +12,13 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import hwact
+from hwact.requantise import RequantisingUnit
 from tests.compiled import verilator_environment
+from tests.requantising import UNITS, few_bits, wrong_constants
 from tests.verifying import flip_table_bit
 
 Verilate = Callable[..., subprocess.CompletedProcess[str]]
@@ -81,6 +84,59 @@ def test_a_run_time_beta_lints_without_a_warning(
         "smelu", width=5, runtime_beta=True, interface=interface, latency=1, lanes=lanes, name="linted"
     )
     assert lint(verilate, unit.write(tmp_path)) == ""
+
+
+LAYERS: list[tuple[str, dict[str, Any]]] = [
+    ("thresholds", {"interface": "axis", "latency": 2, "lanes": 3}),
+    ("thresholds", {"interface": "bare", "latency": 0}),
+    ("multiplier", {"interface": "stream", "latency": 2, "lanes": 3}),
+    ("multiplier", {"interface": "axis", "latency": 0}),
+    ("single", {"interface": "stream", "latency": 0, "lanes": 3}),
+    ("single", {"interface": "axis", "latency": 1}),
+    ("single", {"interface": "bare", "latency": 1, "lanes": 3}),
+]
+
+
+@pytest.mark.parametrize(("form", "options"), LAYERS)
+def test_a_requantising_unit_lints_without_a_warning(
+    form: str, options: dict[str, Any], verilate: Verilate, tmp_path: Path
+) -> None:
+    assert lint(verilate, UNITS[form](**options).write(tmp_path)) == ""
+
+
+@pytest.mark.parametrize(("count", "lanes"), [*product((1, 3), (1, 3))])
+def test_short_accumulators_lint_without_a_warning(
+    count: int, lanes: int, verilate: Verilate, tmp_path: Path
+) -> None:
+    assert lint(verilate, few_bits(count, lanes=lanes, latency=1).write(tmp_path)) == ""
+
+
+def steps_of(text: str) -> list[int]:
+    """The words that a bench lists; their count is stated."""
+    (count,) = re.findall(r"localparam int STEPS = (\d+);", text)
+    (listed,) = re.findall(r"STEP\[STEPS\] = '\{([^}]+)\}", text)
+    words = [int(word, 16) for word in re.findall(r"\d+'h([0-9a-f]+)", listed)]
+    assert len(words) == int(count)
+    return words
+
+
+@pytest.mark.parametrize("form", UNITS)
+def test_the_bench_of_a_layer_lists_both_sides_of_every_step(
+    form: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unit = UNITS[form]()
+    bench = unit.write(tmp_path) / f"{form}_tb.sv"
+    due = unit.input_format.to_bits(unit.steps()).tolist()
+    assert steps_of(bench.read_text(encoding="utf-8")) == due
+    bits = unit.form.bits
+    for channel, starts in enumerate(unit.form.starts):
+        sides = {int(side) % (1 << bits) | channel << bits for start in starts for side in (start - 1, start)}
+        assert sides <= set(due)  # below the first start is the most positive end
+    monkeypatch.setattr("hwact.systemverilog._MAX_STEPS", len(due) // 4)
+    unit.write(tmp_path)
+    text = bench.read_text(encoding="utf-8")
+    assert steps_of(text) == due[::5]
+    assert f"// NOT all input codes, but {len(due[::5])} of the codes on both sides" in text
 
 
 def test_a_warning_would_be_seen(verilate: Verilate, tmp_path: Path) -> None:
@@ -168,6 +224,46 @@ def test_the_bench_sends_every_setting_with_every_code(
     assert re.search(r"input code -?\d+, setting -?\d+: expected ", done.stdout)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("form", "options"),
+    [
+        ("thresholds", {"interface": "stream", "lanes": 2, "latency": 3}),
+        ("multiplier", {"interface": "axis", "lanes": 2}),
+        ("single", {"interface": "bare", "latency": 1}),
+    ],
+)
+def test_the_bench_of_a_layer_passes_and_sees_a_wrong_constant(
+    form: str, options: dict[str, Any], verilate: Verilate, tmp_path: Path
+) -> None:
+    unit = UNITS[form](**options)
+    folder = unit.write(tmp_path)
+    done = run_bench(verilate, folder)
+    assert done.returncode == 0, done.stderr
+    sent = unit.lanes * (len(unit.steps()) + (1 << 16))
+    assert f"{form}: passed, {sent} codes in " in done.stdout
+    verilog = folder / f"{form}.v"
+    verilog.write_text(wrong_constants(verilog.read_text(encoding="utf-8"))[0], encoding="utf-8")
+    done = run_bench(verilate, folder)
+    assert done.returncode != 0
+    line = r"word \d+, lane (\d), accumulator (-?\d+), channel (\d): expected (-?\d+) \(0x\w+\), got 0x(\w+)"
+    wrong = re.findall(line, done.stdout)
+    assert wrong, done.stdout
+    for lane, accumulator, channel, expected, got in wrong:
+        sums = np.full(len(unit.form.channels), int(accumulator))
+        assert unit.form.evaluate(sums)[int(channel)] == int(expected)
+        assert int(got, 16) != unit.output_format.to_bits(int(expected))
+        assert int(lane) < unit.lanes
+
+
+@pytest.mark.slow
+def test_the_bench_sends_every_word_of_short_accumulators(verilate: Verilate, tmp_path: Path) -> None:
+    unit = few_bits(3, lanes=2, latency=1)
+    done = run_bench(verilate, unit.write(tmp_path))
+    assert done.returncode == 0, done.stderr
+    assert f"few_bits: passed, {2 << unit.input_format.width} codes in " in done.stdout
+
+
 def test_the_package_states_the_manifest(tmp_path: Path) -> None:
     unit = hwact.build(
         "tanh", input_format="SQ3.2", output_format="UQ1.9", interface="axis", lanes=4, name="told"
@@ -208,10 +304,18 @@ def fusesoc(folder: Path, environment: dict[str, str], target: str) -> subproces
 
 
 @pytest.mark.slow
-def test_fusesoc_lints_builds_and_runs_the_core(environment: dict[str, str], tmp_path: Path) -> None:
-    unit = hwact.build(
-        "gelu", input_format="SQ3.2", output_format="SQ3.7", interface="axis", lanes=3, name="cored"
-    )
+@pytest.mark.parametrize("form", ["function", "thresholds"])
+def test_fusesoc_lints_builds_and_runs_the_core(
+    form: str, environment: dict[str, str], tmp_path: Path
+) -> None:
+    if form == "function":
+        unit: hwact.Unit | RequantisingUnit = hwact.build(
+            "gelu", input_format="SQ3.2", output_format="SQ3.7", interface="axis", lanes=3, name="cored"
+        )
+        sent = 96
+    else:
+        unit = UNITS[form](interface="axis", lanes=2)
+        sent = 2 * (len(unit.steps()) + (1 << 16))
     folder = unit.write(tmp_path)
     done = fusesoc(folder, environment, "lint")
     assert done.returncode == 0, done.stderr[-2000:]
@@ -219,8 +323,8 @@ def test_fusesoc_lints_builds_and_runs_the_core(environment: dict[str, str], tmp
     done = fusesoc(folder, environment, "sim")
     assert done.returncode == 0, done.stderr[-2000:]
     assert "%Warning" not in done.stdout + done.stderr
-    assert "cored: passed, 96 codes in " in done.stdout + done.stderr
-    verilog = folder / "cored.v"
+    assert f"{folder.name}: passed, {sent} codes in " in done.stdout + done.stderr
+    verilog = folder / f"{folder.name}.v"
     text = verilog.read_text(encoding="utf-8")
     verilog.write_text(text.replace("endmodule", "  wire unread;\nendmodule"), encoding="utf-8")
     done = fusesoc(folder, environment, "lint")

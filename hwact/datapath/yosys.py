@@ -33,6 +33,7 @@ def write_verilog(source: str, result: str, facts: str, name: str, ports: Mappin
     _run(design, "rename -hide w:*port__*")
     module = design.module(_identifier(name))
     _set_ports(module, ports)
+    _show_module(module, name)
     kept = [wire.name.str()[1:] for wire in module.selected_wires() if wire.get_bool_attribute(_KEEP)]
     tables = _set_tables_aside(module)
     Path(facts).write_text(json.dumps({"tables": tables, "kept": kept}), encoding="utf-8")
@@ -67,6 +68,13 @@ def _set_ports(module: ys.Module, ports: Mapping[str, str]) -> None:
         wire = module.wire(_identifier(verilog))
         wire.port_id, wire.is_signed = position, False
     module.fixup_ports()
+
+
+def _show_module(module: ys.Module, name: str) -> None:
+    """Rename a signal that has the module's name and would hide it; a port keeps its contract name."""
+    signal = module.wire(_identifier(name))
+    if signal is not None and not signal.port_id:
+        module.rename(signal, module.uniquify(_identifier(f"{name}_value")))
 
 
 def _set_tables_aside(module: ys.Module) -> dict[str, tuple[int, list[int], int]]:

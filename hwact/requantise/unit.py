@@ -9,28 +9,29 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from hwact import bundle, functions, naming
+from hwact import bundle, naming
 from hwact.datapath import cost
 from hwact.datapath import evaluate as golden
 from hwact.datapath.graph import Datapath
 from hwact.datapath.schedule import Schedule, check_clock, check_cycles, cycles, schedule
-from hwact.datapath.verilog import convert
-from hwact.errors import ArgumentError, BundleError
+from hwact.description import Description
+from hwact.errors import ArgumentError
 from hwact.formats import Codes, Format, Overflow, Rounding, member
 from hwact.functions.spec import FunctionSpec
-from hwact.interfaces import INTERFACES, UnitComponent, check_interface, port_records
+from hwact.hardware import HardwareUnit, describing_a_unit
+from hwact.interfaces import check_interface
 from hwact.requantise import files
-from hwact.requantise.channel import Channel
+from hwact.requantise.channel import ACCUMULATOR_BITS, Channel
 from hwact.requantise.datapaths import comparisons, multiplied, word_format
+from hwact.requantise.golden import LayerGolden
 from hwact.requantise.multiplier import Requantiser
 from hwact.requantise.thresholds import Thresholds
-from hwact.unit import Unit, json_number
+from hwact.unit import Unit, stated_function
 from hwact.unit import rebuilt as rebuilt_unit
 
 Array = npt.NDArray[Any]
@@ -142,7 +143,7 @@ Form = Thresholds | Scaled
 
 
 @dataclass(frozen=True, eq=False)
-class RequantisingUnit:
+class RequantisingUnit(HardwareUnit):
     """A hardware unit from accumulators to output codes, and its golden model.
 
     Made by :func:`build` and :func:`rebuilt`. An input word holds an accumulator in its low bits and the
@@ -199,11 +200,6 @@ class RequantisingUnit:
     def formats(self) -> tuple[dict[str, Format], dict[str, Format]]:
         """Formats of the inputs and of the outputs, by name."""
         return {"x": self.input_format}, {"y": self.output_format}
-
-    @property
-    def latency(self) -> int:
-        """Cycles from an input word to its output word, when not stalled; 0 is combinational."""
-        return self.schedule.latency
 
     def words(self, accumulators: npt.ArrayLike, axis: int = -1) -> Codes:
         """Input words of accumulators, of the same shape; the axis is that of the channels."""
@@ -290,17 +286,6 @@ class RequantisingUnit:
             "checked": len(form.channels) << form.bits,
         }
 
-    def component(self) -> UnitComponent:
-        """A fresh Amaranth component."""
-        return INTERFACES[self.interface](self.schedule, *self.formats, self.lanes)
-
-    @cached_property
-    def verilog(self) -> str:
-        """The unit as one Verilog-2001 module, with a note of its origin."""
-        component = self.component()
-        module = convert(component, self.name, component.ports(self.latency, *self.formats))
-        return "".join(f"// {line}\n" for line in files.origin(self.manifest_facts())) + module
-
     def manifest_facts(self) -> dict[str, Any]:
         """The manifest without the digest of the Verilog."""
         form = self.form
@@ -318,15 +303,10 @@ class RequantisingUnit:
             "rounding": form.rounding.value,
             "overflow": Overflow.SATURATE.value,
             "target": self.target.name,
-            "interface": self.interface,
-            "lanes": self.lanes,
-            "latency": self.latency,
-            "requested_clock_mhz": None if self.clock is None else json_number(Fraction(str(self.clock))),
-            "initiation_interval": 1,
-            "ports": port_records(self.interface, self.latency, *self.formats, self.lanes),
+            **self.interface_facts(),
             "accuracy": self.accuracy,
             "golden_sha256": self.golden_sha256,
-            "files": files.names(self.name),
+            "files": bundle.file_names(self.name, list(self.outputs)),
             "hwact_version": version("hwact"),
         }
         if isinstance(form, Thresholds):
@@ -338,10 +318,6 @@ class RequantisingUnit:
             "stage_error_ulp": max(form.stage.bounds),
         }
 
-    def manifest(self) -> dict[str, Any]:
-        """The facts of the unit under stable keys, ready for JSON."""
-        return {**self.manifest_facts(), "verilog_sha256": hashlib.sha256(self.verilog.encode()).hexdigest()}
-
     @cached_property
     def golden_sha256(self) -> str:
         """Digest of every channel's accumulators at which the code changes and the codes from there on."""
@@ -352,10 +328,28 @@ class RequantisingUnit:
                 digest.update(row.astype("<i8").tobytes())
         return digest.hexdigest()
 
-    def write(self, out: str | Path) -> Path:
-        """Write the bundle into ``<out>/<name>``; returns that folder."""
-        contents = files.contents(self.manifest(), self.verilog, self.datapath)
-        return bundle.write(Path(out), self.name, contents)
+    def origin(self, facts: Mapping[str, Any]) -> tuple[str, ...]:
+        """The lines at the top of every file, without comment marks."""
+        return files.origin(facts)
+
+    def description(self) -> Description:
+        """What the files of the bundle are made from."""
+        manifest, count, bits = self.manifest(), len(self.form.channels), self.form.bits
+        origin = self.origin(manifest)
+        channel = Format(False, self.input_format.width - bits, 0) if count > 1 else None
+        return Description(
+            manifest=manifest,
+            verilog=self.verilog,
+            origin=origin,
+            formats=self.formats,
+            models=[LayerGolden(self.name, count, bits, self.output_format, self.datapath, origin)],
+            readme=files.readme(manifest),
+            digested="the accumulators at which codes change, and of the codes",
+            fields={"channel": channel, "accumulator": Format(True, bits, 0)} if channel else {},
+            steps=self.steps(),
+            which="the codes on both sides of every step of every channel",
+            constants={"CHANNELS": count},
+        )
 
 
 def build(
@@ -390,6 +384,10 @@ def build(
     check_interface(interface, lanes)
     if len(form.channels) > MAX_CHANNELS:
         raise ArgumentError(f"a unit must have at most {MAX_CHANNELS} channels, not {len(form.channels)!r}")
+    if form.bits > ACCUMULATOR_BITS:
+        raise ArgumentError(
+            f"a unit's accumulator must have at most {ACCUMULATOR_BITS} bits, not {form.bits!r}"
+        )
     hardware = cost.target(target)
     if isinstance(form, Scaled):
         datapath, default = form.datapath(), form.activation.name
@@ -410,7 +408,7 @@ def rebuilt(manifest: Mapping[str, Any]) -> RequantisingUnit:
     BundleError
         The manifest does not describe such a unit.
     """
-    try:
+    with describing_a_unit():
         facts = dict(manifest)
         channels = [Channel(*map(Fraction, numbers)) for numbers in facts["channels"]]
         choices = {key: facts[key] for key in ("name", "interface", "latency", "lanes", "target")}
@@ -419,7 +417,7 @@ def rebuilt(manifest: Mapping[str, Any]) -> RequantisingUnit:
             form: Form = Scaled.of(channels, activation, multiplier_bits=facts["multiplier_bits"])
         else:
             form = Thresholds.of(
-                _function(facts),
+                stated_function(facts),
                 channels,
                 Format.parse(facts["output_format"]),
                 rounding=member(Rounding, "rounding", facts["rounding"]),
@@ -429,14 +427,3 @@ def rebuilt(manifest: Mapping[str, Any]) -> RequantisingUnit:
         clock = facts["requested_clock_mhz"]
         check_cycles(unit.datapath, unit.target, unit.latency, clock)
         return replace(unit, clock=clock)
-    except (KeyError, TypeError, AttributeError, ValueError, ZeroDivisionError) as error:
-        missing = isinstance(error, KeyError)
-        reason = f"without the key {error}" if missing else f"that fails with {str(error)!r}"
-        raise BundleError(f"a manifest must describe a unit, not one {reason}; generate it again") from error
-
-
-def _function(facts: Mapping[str, Any]) -> FunctionSpec:
-    if facts["expression"] is None:
-        return functions.get(facts["function"], gradient=facts["gradient"], **facts["parameters"])
-    spec = functions.from_expression(facts["expression"], naming.checked(facts["function"]))
-    return spec.gradient() if facts["gradient"] else spec

@@ -55,13 +55,14 @@ module smelu_sq4_4_tb;
       $display("word %0d: tlast and tuser must come with their words", index);
     end
     for (int lane = 0; lane < LANES; lane++) begin
-      automatic output_t due = golden(code_of(index, lane));
+      automatic input_t code = code_of(index, lane);
+      automatic output_t due = golden(code);
       automatic logic [OUTPUT_LANE_BITS-1:0] got = word[lane*OUTPUT_LANE_BITS+:OUTPUT_LANE_BITS];
       if (got !== OUTPUT_LANE_BITS'(due)) begin
         failures++;
         if (failures <= 8)
           $display("word %0d, lane %0d, input code %0d: expected %0d (0x%0h), got 0x%0h",
-                   index, lane, code_of(index, lane), due, OUTPUT_LANE_BITS'(due), got);
+                   index, lane, code, due, OUTPUT_LANE_BITS'(due), got);
       end
     end
   endtask
