@@ -280,7 +280,7 @@ ROUGH = {"accuracy": "faithful", "architecture": "piecewise"}
     [
         ("gelu", {"width": 6}, "correct"),
         ("smelu", {"width": 7}, "correct"),
-        ("gelu", {"width": 9, **ROUGH}, "faithful"),
+        ("gelu", {"width": 10, **ROUGH}, "faithful"),
         ("tanh", {"input_format": "SQ4.5", "output_format": "SQ1.8", **ROUGH}, "faithful"),
         ("gelu", {"width": 10, "accuracy": "max_ulp=3", "architecture": "rows"}, "max_ulp"),
     ],
