@@ -190,7 +190,8 @@ def _texts(facts: Mapping[str, Any]) -> dict[str, Any]:
         "python_setting": ", log2_beta=0" if runtime else "",
         "output_formats": ", gradient ".join(each["output_format"] for each in outputs),
         "errors": ", gradient ".join(errors),
-        "architectures": " and ".join(dict.fromkeys(each["architecture"] for each in outputs)),
+        "architectures": " and ".join(dict.fromkeys(each["architecture"] for each in outputs))
+        + ", multipliers in DSP blocks" * (facts["multipliers"] == "dsp"),
     }
 
 

@@ -28,6 +28,7 @@ from hwact.options import (
     listed,
     measuring,
     measuring_options,
+    multipliers_option,
     numbers,
     specification_options,
 )
@@ -43,6 +44,7 @@ from hwact.unit import Unit
 @click.option("--accuracy", help="The same for all: correct, faithful, max_ulp=N or mse=N.")
 @click.option("--interface", default="bare", show_default=True, help="stream or bare.")
 @click.option("--latency", type=int, help="Cycles; 0 is combinational; chosen from delays unless given.")
+@multipliers_option
 @measuring_options
 @click.option("--html", type=click.Path(path_type=Path), help="Also write a page with pictures.")
 @click.option("--json", "form", flag_value="json", help="All facts, for machines.")
@@ -56,6 +58,7 @@ def compare(
     accuracy: str | None,
     interface: str,
     latency: int | None,
+    multipliers: str,
     html: Path | None,
     form: str | None,
     scheduler: str | None,
@@ -72,6 +75,7 @@ def compare(
         accuracy=accuracy,
         interface=interface,
         latency=latency,
+        multipliers=multipliers,
         options=measuring(**measured),
     )
     jobs = question.jobs()
@@ -178,6 +182,7 @@ def _facts(unit: Unit) -> tuple[object, ...]:
 @click.option(
     "--latencies", callback=listed, default="0,auto", show_default=True, metavar="N,N,...", help="Cycles."
 )
+@multipliers_option
 @click.option("--interface", default="bare", show_default=True, help="stream or bare.")
 @click.option("--limit", type=int, default=12, show_default=True, help="Most designs to measure.")
 @measuring_options

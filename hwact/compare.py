@@ -11,6 +11,7 @@ from typing import Any
 
 from hwact import synth
 from hwact.architectures.problem import CORRECT_UP_TO
+from hwact.datapath import cost
 from hwact.entries import Entry, Job
 from hwact.errors import ArgumentError
 from hwact.synth import Options
@@ -56,6 +57,8 @@ class Question:
     interface : str
     latency : int, optional
         Cycles; chosen from each target's delays unless given.
+    multipliers : str
+        Of all units: in look-up tables, ``luts``, or in the targets' DSP blocks, ``dsp``.
     options : Options
         How areas and clocks are measured.
     """
@@ -66,6 +69,7 @@ class Question:
     accuracy: str | None = None
     interface: str = "bare"
     latency: int | None = None
+    multipliers: str = "luts"
     options: Options = field(default_factory=Options)
 
     def __post_init__(self) -> None:
@@ -77,6 +81,7 @@ class Question:
                 )
         for name in self.targets:
             synth.targets.get(name)
+            cost.target(name, self.multipliers)
         for function in self.functions:
             for width in self.widths:
                 given = self._unit(function, width)
@@ -99,6 +104,7 @@ class Question:
             "accuracy": self.accuracy or ("correct" if width <= CORRECT_UP_TO else "faithful"),
             "interface": self.interface,
             "latency": self.latency,
+            "multipliers": self.multipliers,
         }
 
     def rows(self, entries: Sequence[Entry]) -> list[Row]:

@@ -65,9 +65,13 @@ def build(
         dataclasses.replace(found, design=one, schedule=plan)
         for one, plan in zip(reaching, plans, strict=True)
     ]
-    measured = functools.partial(measure, target=found.spec.target.name, options=Options(place=False))
+    target = found.spec.target
+    in_blocks = target.multipliers == "dsp"
+    measured = functools.partial(measure, target=target.name, options=Options(place=False, dsp=in_blocks))
+    each_block = target.block.area if target.block else 0
     with ThreadPoolExecutor() as threads:  # the work is done by processes of Yosys
-        areas = [record.area for record in threads.map(measured, units)]
+        records = list(threads.map(measured, units))
+    areas = [record.area + each_block * record.dsps for record in records]
     return units[areas.index(min(areas))]
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -32,11 +32,16 @@ class Job:
     target : str
         Hardware that the unit is chosen for and measured on.
     options : Options
+        DSP blocks may be used too by a unit with its multipliers in them.
     """
 
     unit: Mapping[str, Any]
     target: str
     options: Options
+
+    def __post_init__(self) -> None:
+        if self.unit.get("multipliers") == "dsp":
+            object.__setattr__(self, "options", replace(self.options, dsp=True))
 
     @property
     def key(self) -> str:

@@ -11,7 +11,7 @@ import click
 
 from hwact import functions
 from hwact.architectures.constraints import Constraint
-from hwact.datapath.cost import TARGETS
+from hwact.datapath.cost import MULTIPLIERS, TARGETS
 from hwact.errors import ArgumentError
 from hwact.formats import Overflow, Rounding
 from hwact.interfaces import INTERFACES
@@ -81,6 +81,14 @@ def constraint_options(wrapped: Command) -> Command:
     )
 
 
+multipliers_option = click.option(
+    "--multipliers",
+    default="luts",
+    show_default=True,
+    help=f"One of {', '.join(MULTIPLIERS)}: products in look-up tables, or in DSP blocks, where these pay.",
+)
+
+
 def choice_options(wrapped: Command) -> Command:
     """The options that choose between designs."""
     return decorated(
@@ -88,6 +96,7 @@ def choice_options(wrapped: Command) -> Command:
         click.option("--accuracy", help="correct, faithful, max_ulp=N or mse=N."),
         click.option("--architecture", default="auto", show_default=True, help="auto, or one to search."),
         click.option("--target", default="xc7", show_default=True, help=f"One of {', '.join(TARGETS)}."),
+        multipliers_option,
     )
 
 

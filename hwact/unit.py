@@ -86,6 +86,7 @@ class Unit(HardwareUnit, Output):
             "requested_accuracy": said["requested_accuracy"],
             "constraints": [str(each) for each in spec.constraints],
             "target": spec.target.name,
+            "multipliers": spec.target.multipliers,
             "architecture": said["architecture"],
             "architecture_parameters": said["architecture_parameters"],
             **self.interface_facts(),
@@ -147,6 +148,7 @@ def specification(
     accuracy: str | None = None,
     constraints: Iterable[str] = (),
     target: str = "xc7",
+    multipliers: str = "luts",
     gradient: bool = False,
     expression: str | None = None,
     name: str | None = None,
@@ -166,7 +168,7 @@ def specification(
         overflow=member(Overflow, "overflow", overflow),
         accuracy=Accuracy.parse(default if accuracy is None else accuracy),
         constraints=parse(constraints),
-        target=cost.target(target),
+        target=cost.target(target, multipliers),
     )
 
 
@@ -183,6 +185,7 @@ def build(
     architecture: str = "auto",
     architecture_parameters: Parameters | None = None,
     target: str = "xc7",
+    multipliers: str = "luts",
     interface: str = "stream",
     latency: int | None = None,
     clock: float | None = None,
@@ -214,6 +217,9 @@ def build(
         Of ``monotonic``, ``symmetric``, ``zero`` and ``tails``: :mod:`hwact.architectures.constraints`.
     architecture_parameters : mapping
         Those of one architecture's one design; the best are searched unless given.
+    multipliers : str
+        ``luts``: products are made of look-up tables. ``dsp``: in the target's DSP blocks, where these save
+        many look-up tables.
     latency : int
         Cycles; 0 is combinational; chosen from the target's delays unless given.
     clock : float
@@ -247,6 +253,7 @@ def build(
         accuracy=accuracy,
         constraints=constraints,
         target=target,
+        multipliers=multipliers,
         gradient=gradient,
         expression=expression,
         name=name,
@@ -340,7 +347,7 @@ def rebuilt(manifest: Mapping[str, Any]) -> Unit:
             overflow=member(Overflow, "overflow", facts["overflow"]),
             accuracy=Accuracy.parse(facts["requested_accuracy"]),
             constraints=parse(facts["constraints"]),
-            target=cost.target(facts["target"]),
+            target=cost.target(facts["target"], facts["multipliers"]),
         )
         check_interface(facts["interface"], facts["lanes"])
         if "runtime_beta" in facts:

@@ -75,6 +75,7 @@ UNITS: list[dict[str, Any]] = [
         "architecture": "mirrored",
         "constraints": ["symmetric"],
     },
+    {"function": "gelu", "width": 9, "architecture": "linear", "multipliers": "dsp"},
 ]
 LABELS = [f"{index}_{options.get('function', 'expression')}" for index, options in enumerate(UNITS)]
 

@@ -26,7 +26,7 @@ def test_the_smallest_measured_design_is_taken(smallest: int, monkeypatch: pytes
     def measure(unit: hwact.Unit, target: str, options: Options) -> SimpleNamespace:
         assert (target, options.place) == ("ice40", False)
         seen.append(unit)
-        return SimpleNamespace(area=str(dict(unit.design.parameters)) != wanted)
+        return SimpleNamespace(area=str(dict(unit.design.parameters)) != wanted, dsps=0)
 
     wanted = ""
     monkeypatch.setattr(effort, "measure", measure)
@@ -39,7 +39,7 @@ def test_the_smallest_measured_design_is_taken(smallest: int, monkeypatch: pytes
 
 
 def test_a_clock_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(effort, "measure", lambda unit, **_: SimpleNamespace(area=-unit.latency))
+    monkeypatch.setattr(effort, "measure", lambda unit, **_: SimpleNamespace(area=-unit.latency, dsps=0))
     for clock in (100, 200):
         unit = hwact.build("tanh", width=5, target="ice40", effort="high", clock=clock)
         assert (unit.clock, unit.latency) == (clock, unit.design.cycles(clock))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hwact.datapath import graph as g
+from hwact.datapath.block import Block
 from hwact.errors import ArgumentError
 from hwact.formats import Rounding
 
@@ -85,6 +86,10 @@ class Target:
     prices : Prices
     register : float
         One bit of a register; beside a look-up table that logic uses, most are free.
+    block : Block, optional
+        The multiplier block of the device, where it has one.
+    multipliers : str
+        Where products are made, one of ``MULTIPLIERS``: in look-up tables, or in blocks.
     """
 
     name: str
@@ -97,10 +102,27 @@ class Target:
     stage_delay: int
     prices: Prices
     register: float = 0.5
+    block: Block | None = None
+    multipliers: str = "luts"
+
+    def blocks(self, node: g.Node) -> int:
+        """Multiplier blocks that an operation takes."""
+        used = self.block if self.multipliers == "dsp" else None
+        return used.count(node) if used and isinstance(node, g.Multiply | g.Square) else 0
+
+    def in_block(self, node: g.Node) -> bool:
+        """Whether blocks make an operation: a product, or a sum behind one where they add."""
+        if self.block and self.block.adds and isinstance(node, g.Add | g.Subtract):
+            return any(map(self.blocks, node.operands))
+        return self.blocks(node) > 0
+
+
+MULTIPLIERS = ("luts", "dsp")
 
 
 # The vendors' slowest speed grades, routing included, as nextpnr places units on ECP5 and iCE40; for standard
-# cells, what a few gates and a ripple carry take in 130 nm.
+# cells, what a few gates and a ripple carry take in 130 nm. Of multiplier blocks, MULT18X18D reaches 144 MHz
+# between registers, SB_MAC16 67 MHz, which only the slow UP5K has; the delay of DSP48E1 is assumed.
 TARGETS = {
     target.name: target
     for target in (
@@ -130,6 +152,9 @@ TARGETS = {
                 computed_table=1.2,
                 network=1.0,
             ),
+            block=Block(
+                name="DSP48E1", widths=(25, 18), least=9, unsigned_bits=1, area=40, delay=4500, adds=True
+            ),
         ),
         Target(
             name="ecp5",
@@ -157,6 +182,7 @@ TARGETS = {
                 computed_table=1.3,
                 network=1.1,
             ),
+            block=Block(name="MULT18X18D", widths=(18, 18), least=2, unsigned_bits=0, area=100, delay=6300),
         ),
         Target(
             name="ice40",
@@ -184,6 +210,7 @@ TARGETS = {
                 computed_table=1.1,
                 network=1.1,
             ),
+            block=Block(name="SB_MAC16", widths=(16, 16), least=11, unsigned_bits=0, area=100, delay=14000),
         ),
         Target(
             name="asic",
@@ -217,26 +244,36 @@ TARGETS = {
 }
 
 
-def target(name: str) -> Target:
-    """The target of a name, or a clear error."""
+def target(name: str, multipliers: str = "luts") -> Target:
+    """The target of a name with its multipliers in look-up tables or blocks, or a clear error."""
     if name not in TARGETS:
         raise ArgumentError(f"target must be one of {', '.join(TARGETS)}, not {name!r}")
-    return TARGETS[name]
+    if multipliers not in MULTIPLIERS:
+        raise ArgumentError(f"multipliers must be one of {', '.join(MULTIPLIERS)}, not {multipliers!r}")
+    found = replace(TARGETS[name], multipliers=multipliers)
+    if multipliers == "dsp" and not found.block:
+        having = ", ".join(each.name for each in TARGETS.values() if each.block)
+        raise ArgumentError(
+            f"the target must have DSP blocks for multipliers=dsp, as {having}, not be {name!r}; "
+            "leave multipliers out"
+        )
+    return found
 
 
 def area(datapath: g.Datapath, hardware: Target) -> float:
-    """Estimated look-up tables of the whole graph, without pipeline registers."""
+    """Estimated look-up tables of the whole graph, without pipeline registers; blocks by their own area."""
     counts = amounts(datapath, hardware)
-    return sum(getattr(hardware.prices, what) * count for what, count in counts.items())
+    luts = sum(getattr(hardware.prices, what) * count for what, count in counts.items())
+    return luts + (hardware.block.area if hardware.block else 0) * sum(map(hardware.blocks, datapath.nodes))
 
 
 def amounts(datapath: g.Datapath, hardware: Target) -> dict[str, float]:
-    """What a graph has of all that is in `Prices`."""
+    """What a graph has of all that is in `Prices`, outside multiplier blocks."""
     nodes = datapath.nodes
     absorbed = {id(select) for node in nodes for select in _absorbed(node, hardware)}
     counts: dict[str, float] = defaultdict(float)
     for node in nodes:
-        if id(node) not in absorbed and not isinstance(node, g.WIRING):
+        if not (id(node) in absorbed or isinstance(node, g.WIRING) or hardware.in_block(node)):
             what, count = _AMOUNTS[type(node)](node, hardware)
             counts[what] += count
     return counts

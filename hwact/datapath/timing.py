@@ -183,7 +183,9 @@ def _adder(width: int, hardware: Target) -> int:
     return hardware.adder_delay + hardware.carry_delay * width
 
 
-def _multiplier(node: g.Node, hardware: Target) -> int:
+def _multiplier(node: g.Multiply | g.Square, hardware: Target) -> int:
+    if hardware.block and hardware.blocks(node):
+        return hardware.block.delay
     rows = min(operand.width for operand in node.operands)
     return _adder(node.width, hardware) + hardware.lut_delay * ceil(log2(max(2, rows)))
 

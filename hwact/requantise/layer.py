@@ -56,6 +56,10 @@ def unit_of(function: str | None, layer: Path, options: Mapping[str, Any]) -> Re
     further = [(key, value) for key in _FURTHER if (value := given.pop(key, None))]
     if further:
         raise ArgumentError("{} must be left out behind a layer, not {!r}".format(*further[0]))
+    if given["multipliers"] != "luts":
+        raise ArgumentError(
+            f"multipliers must be luts behind a layer, not {given['multipliers']!r}; leave it out"
+        )
     name = given.get("name")
     if "input_format" in given or "width" in given:
         activation = build_activation(function, **given, interface="bare", latency=0)
