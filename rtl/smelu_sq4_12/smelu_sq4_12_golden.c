@@ -8,6 +8,21 @@ static inline int32_t shift_int32(int32_t a, int bits) {
   return a < 0 ? ~(~a >> bits) : a >> bits;
 }
 
+static const uint16_t square_1_table[128] = {
+0,1,4,9,16,25,36,49,64,81,100,121,144,169,196,225,256,289,324,361,400,441,484,529,576,625,676,729,784,841,900,
+961,1024,1089,1156,1225,1296,1369,1444,1521,1600,1681,1764,1849,1936,2025,2116,2209,2304,2401,2500,2601,2704,
+2809,2916,3025,3136,3249,3364,3481,3600,3721,3844,3969,4096,4225,4356,4489,4624,4761,4900,5041,5184,5329,5476,
+5625,5776,5929,6084,6241,6400,6561,6724,6889,7056,7225,7396,7569,7744,7921,8100,8281,8464,8649,8836,9025,9216,
+9409,9604,9801,10000,10201,10404,10609,10816,11025,11236,11449,11664,11881,12100,12321,12544,12769,12996,
+13225,13456,13689,13924,14161,14400,14641,14884,15129,15376,15625,15876,16129,
+};
+
+static const uint16_t square_2_table[64] = {
+0,1,4,9,16,25,36,49,64,81,100,121,144,169,196,225,256,289,324,361,400,441,484,529,576,625,676,729,784,841,900,
+961,1024,1089,1156,1225,1296,1369,1444,1521,1600,1681,1764,1849,1936,2025,2116,2209,2304,2401,2500,2601,2704,
+2809,2916,3025,3136,3249,3364,3481,3600,3721,3844,3969,
+};
+
 /* The input code is that of the low bits, whatever the others are. */
 static inline int32_t of_code(int32_t code) {
   const int32_t x = (int32_t)(((uint32_t)code & 0xffffu) ^ 0x8000u) - 0x8000;
@@ -20,83 +35,38 @@ static inline int32_t of_code(int32_t code) {
   const int32_t bits_1 = invert & 1;
   const int32_t bits_2 = x & 4095;
   const int32_t offset_2 = (bits_1 * 4096) + bits_2;
-  const int32_t bits_3 = offset_2 & 1;
-  const int32_t bits_4 = offset_2 >> 1;
-  const int32_t concat_1 = (bits_4 * 4) + bits_3;
-  const int32_t square_row_1 = bits_3 ? concat_1 : 0;
-  const int32_t shiftleft_1 = square_row_1;
-  const int32_t bits_5 = (offset_2 >> 1) & 1;
-  const int32_t bits_6 = offset_2 >> 2;
-  const int32_t concat_2 = (bits_6 * 4) + bits_5;
-  const int32_t square_row_2 = bits_5 ? concat_2 : 0;
-  const int32_t shiftleft_2 = square_row_2 * 4;
-  const int32_t partial_sum_1 = shiftleft_1 + shiftleft_2;
-  const int32_t bits_7 = (offset_2 >> 2) & 1;
-  const int32_t bits_8 = offset_2 >> 3;
-  const int32_t concat_3 = (bits_8 * 4) + bits_7;
-  const int32_t square_row_3 = bits_7 ? concat_3 : 0;
-  const int32_t shiftleft_3 = square_row_3 * 16;
-  const int32_t bits_9 = (offset_2 >> 3) & 1;
-  const int32_t bits_10 = offset_2 >> 4;
-  const int32_t concat_4 = (bits_10 * 4) + bits_9;
-  const int32_t square_row_4 = bits_9 ? concat_4 : 0;
-  const int32_t shiftleft_4 = square_row_4 * 64;
-  const int32_t partial_sum_2 = shiftleft_3 + shiftleft_4;
+  const int32_t bits_3 = offset_2 >> 6;
+  const int32_t square_1 = square_1_table[bits_3];
+  const int32_t bits_4 = offset_2 & 63;
+  const int32_t square_2 = square_2_table[bits_4];
+  const int32_t concat = (square_1 * 4096) + square_2;
+  const int32_t bits_5 = bits_4 & 1;
+  const int32_t square_row_1 = bits_5 ? bits_3 : 0;
+  const int32_t shiftleft_1 = square_row_1 * 128;
+  const int32_t partial_sum_1 = concat + shiftleft_1;
+  const int32_t bits_6 = (bits_4 >> 1) & 1;
+  const int32_t square_row_2 = bits_6 ? bits_3 : 0;
+  const int32_t shiftleft_2 = square_row_2 * 256;
+  const int32_t bits_7 = (bits_4 >> 2) & 1;
+  const int32_t square_row_3 = bits_7 ? bits_3 : 0;
+  const int32_t shiftleft_3 = square_row_3 * 512;
+  const int32_t partial_sum_2 = shiftleft_2 + shiftleft_3;
   const int32_t partial_sum_3 = partial_sum_1 + partial_sum_2;
-  const int32_t bits_11 = (offset_2 >> 4) & 1;
-  const int32_t bits_12 = offset_2 >> 5;
-  const int32_t concat_5 = (bits_12 * 4) + bits_11;
-  const int32_t square_row_5 = bits_11 ? concat_5 : 0;
-  const int32_t shiftleft_5 = square_row_5 * 256;
-  const int32_t bits_13 = (offset_2 >> 5) & 1;
-  const int32_t bits_14 = offset_2 >> 6;
-  const int32_t concat_6 = (bits_14 * 4) + bits_13;
-  const int32_t square_row_6 = bits_13 ? concat_6 : 0;
-  const int32_t shiftleft_6 = square_row_6 * 1024;
-  const int32_t partial_sum_4 = shiftleft_5 + shiftleft_6;
-  const int32_t bits_15 = (offset_2 >> 6) & 1;
-  const int32_t bits_16 = offset_2 >> 7;
-  const int32_t concat_7 = (bits_16 * 4) + bits_15;
-  const int32_t square_row_7 = bits_15 ? concat_7 : 0;
-  const int32_t shiftleft_7 = square_row_7 * 4096;
-  const int32_t bits_17 = (offset_2 >> 7) & 1;
-  const int32_t bits_18 = offset_2 >> 8;
-  const int32_t concat_8 = (bits_18 * 4) + bits_17;
-  const int32_t square_row_8 = bits_17 ? concat_8 : 0;
-  const int32_t shiftleft_8 = square_row_8 * 16384;
-  const int32_t partial_sum_5 = shiftleft_7 + shiftleft_8;
+  const int32_t bits_8 = (bits_4 >> 3) & 1;
+  const int32_t square_row_4 = bits_8 ? bits_3 : 0;
+  const int32_t shiftleft_4 = square_row_4 * 1024;
+  const int32_t bits_9 = (bits_4 >> 4) & 1;
+  const int32_t square_row_5 = bits_9 ? bits_3 : 0;
+  const int32_t shiftleft_5 = square_row_5 * 2048;
+  const int32_t partial_sum_4 = shiftleft_4 + shiftleft_5;
+  const int32_t bits_10 = bits_4 >> 5;
+  const int32_t square_row_6 = bits_10 ? bits_3 : 0;
+  const int32_t shiftleft_6 = square_row_6 * 4096;
+  const int32_t partial_sum_5 = shiftleft_6 + 8192;
   const int32_t partial_sum_6 = partial_sum_4 + partial_sum_5;
   const int32_t partial_sum_7 = partial_sum_3 + partial_sum_6;
-  const int32_t bits_19 = (offset_2 >> 8) & 1;
-  const int32_t bits_20 = offset_2 >> 9;
-  const int32_t concat_9 = (bits_20 * 4) + bits_19;
-  const int32_t square_row_9 = bits_19 ? concat_9 : 0;
-  const int32_t shiftleft_9 = square_row_9 * 65536;
-  const int32_t bits_21 = (offset_2 >> 9) & 1;
-  const int32_t bits_22 = offset_2 >> 10;
-  const int32_t concat_10 = (bits_22 * 4) + bits_21;
-  const int32_t square_row_10 = bits_21 ? concat_10 : 0;
-  const int32_t shiftleft_10 = square_row_10 * 262144;
-  const int32_t partial_sum_8 = shiftleft_9 + shiftleft_10;
-  const int32_t bits_23 = (offset_2 >> 10) & 1;
-  const int32_t bits_24 = offset_2 >> 11;
-  const int32_t concat_11 = (bits_24 * 4) + bits_23;
-  const int32_t square_row_11 = bits_23 ? concat_11 : 0;
-  const int32_t shiftleft_11 = square_row_11 * 1048576;
-  const int32_t bits_25 = (offset_2 >> 11) & 1;
-  const int32_t bits_26 = offset_2 >> 12;
-  const int32_t concat_12 = (bits_26 * 4) + bits_25;
-  const int32_t square_row_12 = bits_25 ? concat_12 : 0;
-  const int32_t shiftleft_12 = square_row_12 * 4194304;
-  const int32_t partial_sum_9 = shiftleft_11 + shiftleft_12;
-  const int32_t partial_sum_10 = partial_sum_8 + partial_sum_9;
-  const int32_t bits_27 = offset_2 >> 12;
-  const int32_t shiftleft_13 = bits_27 * 16777216;
-  const int32_t partial_sum_11 = shiftleft_13 + 8192;
-  const int32_t partial_sum_12 = partial_sum_10 + partial_sum_11;
-  const int32_t partial_sum_13 = partial_sum_7 + partial_sum_12;
-  const int32_t square = partial_sum_13;
-  const int32_t shiftright_3 = square >> 14;
+  const int32_t square_3 = partial_sum_7;
+  const int32_t shiftright_3 = square_3 >> 14;
   const int32_t select_1 = in_piece_1 ? shiftright_3 : 0;
   const int32_t select_2 = in_piece_2 ? shiftright_1 : select_1;
   const int32_t result = select_2;
