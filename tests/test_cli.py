@@ -371,7 +371,8 @@ def test_a_process_stops_at_ctrl_c(here: Path) -> None:
             seen += process.stderr.read(1) or pytest.fail(f"no progress was shown: {seen}")
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=60)
-    assert (process.returncode, out) == (130, "")
+    # Python ends by the signal itself where it came inside `exec`, as of a dataclass; shells say 130 to both.
+    assert (process.returncode in (130, -signal.SIGINT), out) == (True, "")
     assert err.endswith("error: interrupted\n")
     assert "Traceback" not in err
     assert contents(here) == {}

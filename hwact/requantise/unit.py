@@ -52,6 +52,7 @@ _ACTIVATION_KEYS = (
         "requested_accuracy",
         "constraints",
         "target",
+        "multipliers",
         "architecture",
         "architecture_parameters",
         "interface",
