@@ -44,6 +44,7 @@ def main() -> None:
     except click.ClickException as error:
         sys.exit(_failed(error.format_message() + _way_out(error), error.exit_code))
     except (KeyboardInterrupt, click.Abort):
+        exec("")  # noqa: S102 - Python forgets that one came inside exec, for which it ends by a signal
         sys.exit(_failed("interrupted", INTERRUPTED))
 
 
