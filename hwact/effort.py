@@ -66,8 +66,8 @@ def build(
         for one, plan in zip(reaching, plans, strict=True)
     ]
     target = found.spec.target
-    in_blocks = target.multipliers == "dsp"
-    measured = functools.partial(measure, target=target.name, options=Options(place=False, dsp=in_blocks))
+    allowed = Options(place=False, dsp=target.block is not None)
+    measured = functools.partial(measure, target=target.name, options=allowed)
     each_block = target.block.area if target.block else 0
     with ThreadPoolExecutor() as threads:  # the work is done by processes of Yosys
         records = list(threads.map(measured, units))

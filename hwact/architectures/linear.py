@@ -215,7 +215,7 @@ def _unfit(spec: UnitSpec) -> InfeasibleError:
 
 def candidates(spec: UnitSpec) -> Iterator[Parameters]:
     """Those with the smallest tables; none without multiplier blocks."""
-    if spec.target.multipliers != "dsp" or spec.input_format.width > MAX_FITTED_WIDTH:
+    if spec.target.block is None or spec.input_format.width > MAX_FITTED_WIDTH:
         return
     folded = "complement" if spec.target.lut_inputs == 6 else "folded"
     found = _found(spec, folded) or _found(spec, "plain")

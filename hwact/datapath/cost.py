@@ -87,9 +87,7 @@ class Target:
     register : float
         One bit of a register; beside a look-up table that logic uses, most are free.
     block : Block, optional
-        The multiplier block of the device, where it has one.
-    multipliers : str
-        Where products are made, one of ``MULTIPLIERS``: in look-up tables, or in blocks.
+        The multiplier block that products are made in; else they are made of look-up tables.
     """
 
     name: str
@@ -103,12 +101,15 @@ class Target:
     prices: Prices
     register: float = 0.5
     block: Block | None = None
-    multipliers: str = "luts"
+
+    @property
+    def multipliers(self) -> str:
+        """Where products are made, one of ``MULTIPLIERS``: in look-up tables, or in blocks."""
+        return "dsp" if self.block else "luts"
 
     def blocks(self, node: g.Node) -> int:
         """Multiplier blocks that an operation takes."""
-        used = self.block if self.multipliers == "dsp" else None
-        return used.count(node) if used and isinstance(node, g.Multiply | g.Square) else 0
+        return self.block.count(node) if self.block and isinstance(node, g.Multiply | g.Square) else 0
 
     def in_block(self, node: g.Node) -> bool:
         """Whether blocks make an operation: a product, or a sum behind one where they add."""
@@ -121,8 +122,7 @@ MULTIPLIERS = ("luts", "dsp")
 
 
 # The vendors' slowest speed grades, routing included, as nextpnr places units on ECP5 and iCE40; for standard
-# cells, what a few gates and a ripple carry take in 130 nm. Of multiplier blocks, MULT18X18D reaches 144 MHz
-# between registers, SB_MAC16 67 MHz, which only the slow UP5K has; the delay of DSP48E1 is assumed.
+# cells, what a few gates and a ripple carry take in 130 nm.
 TARGETS = {
     target.name: target
     for target in (
@@ -152,9 +152,6 @@ TARGETS = {
                 computed_table=1.2,
                 network=1.0,
             ),
-            block=Block(
-                name="DSP48E1", widths=(25, 18), least=9, unsigned_bits=1, area=40, delay=4500, adds=True
-            ),
         ),
         Target(
             name="ecp5",
@@ -182,7 +179,6 @@ TARGETS = {
                 computed_table=1.3,
                 network=1.1,
             ),
-            block=Block(name="MULT18X18D", widths=(18, 18), least=2, unsigned_bits=0, area=100, delay=6300),
         ),
         Target(
             name="ice40",
@@ -210,7 +206,6 @@ TARGETS = {
                 computed_table=1.1,
                 network=1.1,
             ),
-            block=Block(name="SB_MAC16", widths=(16, 16), least=11, unsigned_bits=0, area=100, delay=14000),
         ),
         Target(
             name="asic",
@@ -244,20 +239,29 @@ TARGETS = {
 }
 
 
+# MULT18X18D reaches 144 MHz between registers, SB_MAC16 67 MHz, which only the slow UP5K has; the delay of
+# DSP48E1 is assumed.
+BLOCKS = {
+    "xc7": Block(name="DSP48E1", widths=(25, 18), least=9, unsigned_bits=1, area=40, delay=4500, adds=True),
+    "ecp5": Block(name="MULT18X18D", widths=(18, 18), least=2, unsigned_bits=0, area=100, delay=6300),
+    "ice40": Block(name="SB_MAC16", widths=(16, 16), least=11, unsigned_bits=0, area=100, delay=14000),
+}
+
+
 def target(name: str, multipliers: str = "luts") -> Target:
     """The target of a name with its multipliers in look-up tables or blocks, or a clear error."""
     if name not in TARGETS:
         raise ArgumentError(f"target must be one of {', '.join(TARGETS)}, not {name!r}")
     if multipliers not in MULTIPLIERS:
         raise ArgumentError(f"multipliers must be one of {', '.join(MULTIPLIERS)}, not {multipliers!r}")
-    found = replace(TARGETS[name], multipliers=multipliers)
-    if multipliers == "dsp" and not found.block:
-        having = ", ".join(each.name for each in TARGETS.values() if each.block)
+    if multipliers == "luts":
+        return TARGETS[name]
+    if name not in BLOCKS:
         raise ArgumentError(
-            f"the target must have DSP blocks for multipliers=dsp, as {having}, not be {name!r}; "
+            f"the target must have DSP blocks for multipliers=dsp, as {', '.join(BLOCKS)}, not be {name!r}; "
             "leave multipliers out"
         )
-    return found
+    return replace(TARGETS[name], block=BLOCKS[name])
 
 
 def area(datapath: g.Datapath, hardware: Target) -> float:
