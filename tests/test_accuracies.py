@@ -42,7 +42,7 @@ def test_a_looser_accuracy_never_costs_more(function: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("target", ["xc7", "ice40"])
-@pytest.mark.parametrize("function", ["gelu", "tanh", "smelu"])
+@pytest.mark.parametrize("function", ["gelu", "silu", "tanh", "smelu", "elu"])
 def test_a_looser_accuracy_never_costs_more_at_sixteen_bits(function: str, target: str) -> None:
     assert_never_rising(areas(function, width=16, target=target))
 

@@ -251,10 +251,7 @@ def build(spec: UnitSpec, parameters: Parameters) -> Datapath:
     shape = Shape(**parameters)  # type: ignore[arg-type]
     sides = _fitted(spec, shape)
     if sides is None:
-        raise InfeasibleError(
-            f"lines must be {spec.accuracy} on all codes, not so with {dict(parameters)!r}; "
-            "choose shorter segments or more bits"
-        )
+        raise InfeasibleError.of_fit("lines", spec, parameters, "shorter segments or more bits")
     x, centre = spec.input(), _Centre.of(spec, shape)
     segment = _segment(shape, sides, x)
     slope, constant = (segment.lookup(tuple(table.tolist())) for table in _tables(sides))

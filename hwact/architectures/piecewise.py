@@ -141,9 +141,8 @@ def build(spec: UnitSpec, parameters: Parameters) -> Datapath:
     shape = Shape(**parameters)  # type: ignore[arg-type]
     segments = _fitted(spec, shape)
     if segments is None:
-        raise InfeasibleError(
-            f"polynomial segments must be {spec.accuracy} on all codes, not so with {dict(parameters)!r}; "
-            "choose shorter segments or more guard bits"
+        raise InfeasibleError.of_fit(
+            "polynomial segments", spec, parameters, "shorter segments or more guard bits"
         )
     x, y = _region(spec, shape.folding, shape.guard_bits).build(
         lambda address: _core(shape, segments, address)

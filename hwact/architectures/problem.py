@@ -45,6 +45,13 @@ _STEADY = Fraction(3, 4)  # ulp
 class InfeasibleError(UnreachableError):
     """An architecture cannot meet a specification with these parameters."""
 
+    @classmethod
+    def of_fit(cls, what: str, spec: UnitSpec, parameters: Parameters, way_out: str) -> InfeasibleError:
+        """That what was fitted with some parameters does not meet the accuracy."""
+        return cls(
+            f"{what} must be {spec.accuracy} on all codes, not so with {dict(parameters)!r}; choose {way_out}"
+        )
+
 
 @dataclass(frozen=True)
 class Accuracy:

@@ -126,9 +126,8 @@ def build(spec: UnitSpec, parameters: Parameters) -> Datapath:
     shape = Shape(**parameters)  # type: ignore[arg-type]
     coefficients = fitted(spec, shape)
     if coefficients is None:
-        raise InfeasibleError(
-            f"polynomial segments must be {spec.accuracy} on all codes, not so with {dict(parameters)!r}; "
-            "choose shorter segments or more guard bits"
+        raise InfeasibleError.of_fit(
+            "polynomial segments", spec, parameters, "shorter segments or more guard bits"
         )
     x = spec.input()
     return spec.finish(x, _Builder(spec, shape, coefficients, x).result() >> shape.guard_bits)
