@@ -15,7 +15,6 @@ from hwact import studies
 from hwact.console import print_json, print_table, progress_bar, say
 from hwact.errors import ArgumentError
 from hwact.options import listed, numbers
-from hwact.report import svg
 from hwact.studies import Study
 from hwact.studies.plan import Results
 from hwact.tools import write_at_once
@@ -76,6 +75,8 @@ def _device(name: str | None) -> str:
 
 
 def _write(out: Path, subject: Study, results: Results) -> list[Path]:
+    from hwact.report import svg  # Matplotlib takes a while to load
+
     out.mkdir(parents=True, exist_ok=True)
     contents = {
         "json": json.dumps(results) + "\n",

@@ -167,12 +167,12 @@ def test_sixteen_bits(name: str, outside: str, constraints: tuple[str, ...]) -> 
 
 
 def test_mirrored_halves_are_symmetric_by_construction() -> None:
-    spec = specification("gelu", width=8, accuracy="faithful", constraints=["symmetric"])
+    spec = specification("gelu", width=10, accuracy="faithful", constraints=["symmetric"])
     found = [Design.build(spec, mirrored.NAME, parameters) for parameters in mirrored.candidates(spec)]
     assert {str(design.parameters["half"]) for design in found} == {"rows", "table", "piecewise"}
     for design in found:
         y = design.codes.tolist()
-        assert all(y[128 + x] - y[128 - x] == x for x in range(128))
+        assert all(y[512 + x] - y[512 - x] == x for x in range(512))
     assert not [*mirrored.candidates(specification("gelu", width=8))]
 
 
@@ -236,7 +236,7 @@ def test_other_constraints_are_refused(constraints: Any, message: str) -> None:
 
 
 def test_verify_proves_the_claim_again(tmp_path: Path) -> None:
-    folder = hwact.build("tanh", width=8, accuracy="faithful", output_format="SQ1.7").write(tmp_path)
+    folder = hwact.build("tanh", width=9, accuracy="faithful", output_format="SQ1.8").write(tmp_path)
     path = folder / f"{folder.name}.json"
     manifest = json.loads(path.read_text())
     assert not manifest["accuracy"]["monotonic"]

@@ -132,7 +132,7 @@ GROW: dict[str, Grow] = {
     "compare": condition,
     "select": lambda draw, nodes: condition(draw, nodes).select(pick(draw, nodes), pick(draw, nodes)),
     "negate": lambda draw, nodes: pick(draw, nodes).negated_where(
-        condition(draw, nodes), chained=draw(st.booleans())
+        condition(draw, nodes), draw(st.sampled_from(g.Negation))
     ),
     "concat": concat,
     "lookup": lookup,
@@ -278,12 +278,12 @@ def chain(length: int) -> g.Datapath:
     return g.Datapath(x, y)
 
 
-@pytest.mark.parametrize("chained", [False, True])
-def test_negation_in_verilog(chained: bool, tmp_path: Path) -> None:
+@pytest.mark.parametrize("form", g.Negation)
+def test_negation_in_verilog(form: g.Negation, tmp_path: Path) -> None:
     """The magnitude, and a negation under a condition of its own, on every code."""
     x = g.Input.of(Format.parse("SQ6.0"))
-    magnitude = x.negated_where(x.less_than(0), chained=chained).known(0, 32)
-    other = (x >> 1).negated_where(x.bits(0, 1), chained=chained)
+    magnitude = x.negated_where(x.less_than(0), form).known(0, 32)
+    other = (x >> 1).negated_where(x.bits(0, 1), form)
     datapath = g.Datapath(x, (magnitude << 6) + other)
     expected = [(abs(code) << 6) + (-(code >> 1) if code & 1 else code >> 1) for code in range(-32, 32)]
     assert evaluate(datapath, np.arange(-32, 32)).tolist() == expected

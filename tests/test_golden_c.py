@@ -78,11 +78,11 @@ def test_every_architecture_has_a_reading(name: str, tmp_path: Path, monkeypatch
             options = {"accuracy": "faithful", "architecture": name, "name": f"{name}_{function}"}
             options["multipliers"] = "dsp" if name == "linear" else "luts"
             constraints = ["symmetric"] if name == "mirrored" else []
-            unit = hwact.build(function, width=8, **options, constraints=constraints)
+            unit = hwact.build(function, width=9, **options, constraints=constraints)
         except UnreachableError:
             continue
         checked += check(unit, unit.write(tmp_path))
-    assert checked >= 256
+    assert checked >= 512
 
 
 def test_the_c_is_also_cpp(tmp_path: Path) -> None:

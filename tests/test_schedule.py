@@ -48,6 +48,7 @@ def some_graph(seed: int, operations: int = 4) -> g.Datapath:
     chance = random.Random(seed)
     x = g.Input.of(Format.parse("SQ8.0"))
     nodes: list[g.Node] = [x]
+    negation = list(g.Negation)[seed % len(g.Negation)]
     for _ in range(operations):
         a, b = chance.choice(nodes), chance.choice(nodes)
         words = tuple(chance.randrange(-9, 9) for _ in range(1 << chance.choice((3, 6, 7))))
@@ -57,7 +58,7 @@ def some_graph(seed: int, operations: int = 4) -> g.Datapath:
                     lambda a=a, b=b: (a + b).named("sum").keep(),
                     lambda a=a, b=b: (a - ~(b >> 1)).named("sum").keep(),
                     lambda a=a, b=b: a.bits(1, 1).select(b, a),
-                    lambda a=a, b=b, s=seed: a.negated_where(b.bits(1, 1), chained=s % 2 == 1),
+                    lambda a=a, b=b: a.negated_where(b.bits(1, 1), negation),
                     lambda a=a, w=words: a.bits(0, len(w).bit_length() - 1).lookup(w),
                     lambda a=a, w=words: a.bits(0, 6).lookup((w * 8)[:64], lut_inputs=4),
                 )
@@ -88,7 +89,7 @@ def some_chain(seed: int) -> g.Datapath:
         row = x.bits(i % 8, 1).select(x >> chance.randrange(5), 0)
         total = ((total - ~row) if chance.random() < 0.3 else (total - row if i == 5 else total + row)).keep()
     total = (total + x.bits(1, 7).lookup(words[:128], lut_inputs=4)).keep()
-    total = (total + (x >> 1).negated_where(x.bits(0, 1), chained=seed % 2 == 1)).keep()
+    total = (total + (x >> 1).negated_where(x.bits(0, 1), list(g.Negation)[seed % 3])).keep()
     return g.Datapath(x, (total >> 2).saturate(-40, 40))
 
 
@@ -278,10 +279,12 @@ def test_a_network_is_as_many_levels_as_it_is_deep() -> None:
 def test_a_negation_is_a_chain_of_carries_or_a_prefix() -> None:
     x = g.Input.of(Format.parse("SQ16.0"))
     at = arrival(x, [], ECP5)
-    chained, prefix = (x.negated_where(x.bits(15, 1), chained=chained) for chained in (True, False))
+    chained, chosen, prefix = (x.negated_where(x.bits(15, 1), form) for form in g.Negation)
     bit = arrival(x.bits(15, 1), [at], ECP5)
     by_carries = arrival(chained, [at, bit], ECP5)
     assert by_carries[:2] == (ECP5.adder_delay, ECP5.adder_delay + ECP5.carry_delay * chained.width)
+    by_choice = arrival(chosen, [at, bit], ECP5)
+    assert by_choice[:2] == tuple(end + ECP5.lut_delay for end in by_carries[:2])
     # 16 bits below the highest: 4 ORs, 1 of them, and the look-up table that inverts.
     by_gates = arrival(prefix, [at, bit], ECP5)
     assert by_gates[:2] == (ECP5.lut_delay, 3 * ECP5.lut_delay)

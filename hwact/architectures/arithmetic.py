@@ -84,7 +84,7 @@ def square(a: Node, kind: str, addend: int = 0) -> Node:
     if a.width < 4:
         return a.square() + addend if addend else a.square()
     if a.signed:
-        a = a.negated_where(a.less_than(0), chained=True).known(0, max(a.high, -a.low)).named("magnitude")
+        a = a.negated_where(a.less_than(0)).known(0, max(a.high, -a.low)).named("magnitude")
     rows = _folded_rows(a) if kind == "folded" else _rows_of_halves(a)
     rows += [as_node(addend)] if addend else []
     return balanced_sum(rows).known(a.low**2 + addend, a.high**2 + addend).named("square")

@@ -28,11 +28,13 @@ import numpy as np
 
 from hwact.architectures.problem import InfeasibleError, UnitSpec
 from hwact.datapath import Input, Node
-from hwact.datapath.graph import as_node
+from hwact.datapath.graph import Negation, as_node
 from hwact.formats import Codes
 from hwact.functions.shape import Symmetry
 
 KINDS = ("plain", "based", "magnitude", "complement")
+
+_FREE = 1 << 62  # beyond all bounds
 
 
 @dataclass(frozen=True)
@@ -48,8 +50,13 @@ class Folding:
         Fraction bits of the core's result below the output's ulp.
     saturated : bool
         Whether a saturation follows, so that the core's result may lie beyond the output format.
-    chained : bool
-        Whether ``|x|`` comes from an adder's carry chain, or from gates.
+    magnitude, mirror : Negation
+        How ``|x|`` is made, and the core's result mirrored.
+    chosen : bool
+        Where the base is ``x`` on one side: whether the sum with ``x`` is chosen there, or ``x`` gated and
+        added on both sides.
+    subtracted : bool
+        Whether the core's result is subtracted from the base.
 
     Raises
     ------
@@ -61,7 +68,10 @@ class Folding:
     kind: str
     guard_bits: int
     saturated: bool = True
-    chained: bool = True
+    magnitude: Negation = Negation.CHAIN
+    mirror: Negation = Negation.CHAIN
+    chosen: bool = False
+    subtracted: bool = False
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
@@ -121,16 +131,17 @@ class Folding:
         return (1 << self.guard_bits) / self.spec.output_format.ulp
 
     @cached_property
-    def _centre(self) -> tuple[int, int]:
+    def centre(self) -> tuple[int, int]:
         """``c, r``: the function is ``c + D(u)`` for x >= 0, and ``c + r - D(u)`` for x < 0.
 
-        With guard bits r = -1: one's complement mirrors, without a carry.
+        With guard bits, and where the centre is between two codes, r = -1: one's complement mirrors,
+        without a carry.
         """
         if not self.odd:
             return 0, 0
         zero = self.spec.output_format.zero_point << self.guard_bits
         centre, rest = divmod(int(self._symmetry.offset * self._one) + 2 * zero, 2)
-        return centre, rest - (self.guard_bits > 0)
+        return centre + rest, -1 if rest or self.guard_bits else 0
 
     @property
     def _base_shift(self) -> int:
@@ -147,23 +158,39 @@ class Folding:
         left, right = (int(slope) for slope in self.slopes)
         return np.where(codes < 0, left, right) * codes
 
-    def intervals(self) -> tuple[Codes, Codes]:
-        """Inclusive bounds of ``D`` for every address, in units of ``2**-guard_bits`` ulp."""
+    def sides(self, bounds: Codes, free: int) -> Codes:
+        """Bounds of the output by address, shape (2, n): for x < 0, for x >= 0; ``free`` where is no code."""
+        half = bounds.size // 2
+        negative, positive = bounds[:half][::-1], bounds[half:]
+        if self.kind == "magnitude":
+            negative, positive = np.append(free, negative), np.append(positive, free)
+        return np.stack((negative, positive))
+
+    def intervals(self, *, wrapped: bool = False) -> tuple[Codes, Codes]:
+        """Inclusive bounds of ``D`` for every address, in units of ``2**-guard_bits`` ulp.
+
+        ``|x|`` of the most negative code has no address: it shares the last one, or, `wrapped`, the first.
+        """
         low, high = self.spec.unclamped() if self.saturated else self.spec.allowed
-        centre, rest = self._centre
+        centre, rest = self.centre
         base = (self._base_codes() << max(0, self._base_shift)) + centre
         low, high = (low << self.guard_bits) - base, ((high + 1) << self.guard_bits) - 1 - base
+        if self.subtracted:
+            low, high = -high, -low
         if not self.folded:
             return low, high
         half = low.size // 2
         mirrored = (low[:half][::-1], high[:half][::-1])
         if self.odd:
             mirrored = (rest - mirrored[1], rest - mirrored[0])
-        if self.kind == "magnitude":  # |x| of the most negative code has no address: it shares the last one
-            mirrored = _from_one(mirrored[0], np.maximum), _from_one(mirrored[1], np.minimum)
-        return _tightened(low[half:], mirrored[0], np.maximum), _tightened(
-            high[half:], mirrored[1], np.minimum
-        )
+        if self.kind == "magnitude":
+            lowest = mirrored[0][-1], mirrored[1][-1]
+            mirrored = np.roll(mirrored[0], 1), np.roll(mirrored[1], 1)
+            if not wrapped:
+                mirrored[0][0], mirrored[1][0] = -_FREE, _FREE
+                mirrored[0][-1] = max(mirrored[0][-1], lowest[0])
+                mirrored[1][-1] = min(mirrored[1][-1], lowest[1])
+        return np.maximum(low[half:], mirrored[0]), np.minimum(high[half:], mirrored[1])
 
     def targets(self, resolution: int) -> Codes:
         """The exact ``D`` for every address, in units of ``2**-resolution`` ulp.
@@ -175,7 +202,7 @@ class Folding:
         shift = self.spec.frac_shift + resolution
         base = self._base_codes()
         values = values - (base << shift if shift >= 0 else base >> -shift)
-        centre = self._centre[0]
+        centre = self.centre[0]
         missing = self.guard_bits - resolution
         values = values - (centre >> missing if missing >= 0 else centre << -missing)
         return values[values.size // 2 :] if self.folded else values
@@ -185,7 +212,7 @@ class Folding:
         if self.kind == "complement":
             return x.less_than(0).select(~x, x).known(0, x.high).named("folded")
         if self.kind == "magnitude":
-            return x.negated_where(x.less_than(0), chained=self.chained).known(0, -x.low).named("magnitude")
+            return x.negated_where(x.less_than(0), self.magnitude).known(0, -x.low).named("magnitude")
         return x
 
     def result(self, x: Node, core: Node) -> Node:
@@ -193,40 +220,43 @@ class Folding:
         if self.odd:
             core = self._mirrored(core, x.less_than(0)).named("mirrored")
         elif any(self.slopes):
-            core = self._base(x) + core
+            core = self._with_base(x, core)
         return core >> self.guard_bits
 
     def _mirrored(self, core: Node, negative: Node) -> Node:
-        centre, rest = self._centre
-        if rest:
-            core = negative.select(~core if rest == -1 else rest - core, core)
-        else:
-            core = core.negated_where(negative)
+        core, (centre, _) = self._inverted(core, negative), self.centre
         through = (centre & -centre).bit_length() - 1  # low bits that the sum does not change
         if not centre:
             return core
         return ((core >> through) + (centre >> through)).concat(core.bits(0, through), through)
 
-    def _base(self, x: Node) -> Node:
+    def _inverted(self, core: Node, negative: Node) -> Node:
+        """Either complement for x < 0."""
+        if self.centre[1]:
+            return negative.select(~core, core)
+        return core.negated_where(negative, self.mirror)
+
+    def split(self, x: Node, core: Node) -> Node:
+        """As `result`, of an odd function whose upper bits the sign tells; see :class:`Clipped`."""
+        negative, width, (centre, _) = x.less_than(0), max(1, core.high.bit_length()), self.centre
+        if centre % (1 << width):
+            return self.result(x, core)
+        upper = negative.select((centre >> width) - 1, centre >> width)
+        return upper.concat(self._inverted(core, negative).bits(0, width), width)
+
+    def _with_base(self, x: Node, core: Node) -> Node:
         left, right = self.slopes
+        negative, shifted = x.less_than(0), x << self._base_shift
         if left == right:
-            return x << self._base_shift
-        negative = x.less_than(0)
+            return self._sum(shifted, core)
+        if self.chosen:
+            both = self._sum(shifted, core), self._sum(as_node(0), core)
+            return negative.select(*(both if left else both[::-1]))
         base = negative.select(0, x).known(0, x.high) if right else negative.select(x, 0).known(x.low, 0)
-        return base.named("base") << self._base_shift
+        return self._sum(base.named("base") << self._base_shift, core)
 
-
-def _from_one(bounds: Codes, tighten: np.ufunc) -> Codes:
-    """Bounds for |x| = 1, 2, ... as bounds for the addresses 0, 1, ...; address 0 has no negative code."""
-    shifted = np.concatenate((bounds[:1], bounds[:-1]))
-    shifted[-1] = tighten(shifted[-1], bounds[-1])
-    shifted[0] = -tighten(-(2**62), 2**62) if bounds.size > 1 else shifted[0]
-    return shifted
-
-
-def _tightened(bounds: Codes, mirrored: Codes, tighten: np.ufunc) -> Codes:
-    result: Codes = tighten(bounds, mirrored)
-    return result
+    def _sum(self, base: Node, core: Node) -> Node:
+        return base - core if self.subtracted else base + core
 
 
 @dataclass(frozen=True)
@@ -242,6 +272,8 @@ class Region:
         Inclusive bounds of the core's result.
     tails : tuple of int
         The core's result to the left and to the right of the region; empty where it covers all codes.
+    wrapped : bool
+        Whether the most negative code then has the address 0, for ``|x|``; else the last.
     """
 
     folding: Folding
@@ -249,6 +281,7 @@ class Region:
     low: Codes
     high: Codes
     tails: tuple[int, ...]
+    wrapped: bool = False
 
     @classmethod
     def of(cls, folding: Folding) -> Region:
@@ -264,7 +297,9 @@ class Region:
             if all(bottom <= top for bottom, top in ends):
                 tails = [int(roundest(np.array([bottom]), np.array([top]))[0]) for bottom, top in ends]
                 return cls(folding, bits, low[inside], high[inside], (tails[0], tails[-1]))
-        return cls(folding, folding.address_bits, low, high, ())
+        wrapping = folding.intervals(wrapped=True)
+        wrapped = bool((wrapping[0] <= wrapping[1]).all())
+        return cls(folding, folding.address_bits, *(wrapping if wrapped else (low, high)), (), wrapped)
 
     def targets(self, resolution: int) -> Codes:
         """The exact core results, in units of ``2**-resolution`` ulp, shape (2**bits,)."""
@@ -286,7 +321,7 @@ class Region:
         """
         x = self.folding.spec.input()
         folded = self.folding.address(x)
-        if not self.tails and folded.high >= 1 << self.bits:
+        if not self.tails and not self.wrapped and folded.high >= 1 << self.bits:
             folded = folded.saturate(0, (1 << self.bits) - 1).named("address")
         d = core(self._index(folded))
         if self.tails:
@@ -307,6 +342,62 @@ class Region:
             return (folded >> self.bits).equal_to(0).named("in_region")
         above = x >> (self.bits - 1)
         return x.less_than(0).select(~above, above).known(0, above.high).equal_to(0).named("in_region")
+
+
+@dataclass(frozen=True)
+class Clipped:
+    """An odd function: the addresses for which a core is needed, and the two codes beyond them.
+
+    Beyond the last address the outputs are constants, so that no saturation follows.
+
+    Parameters
+    ----------
+    folding : Folding
+    first : int
+        The first address beyond.
+    low, high : int64 arrays, shape (2**bits,)
+        Inclusive bounds of the core's result; from ``first`` on, those of the address before.
+    ends : tuple of int
+        The outputs beyond, for x < 0 and for x >= 0.
+    split : bool
+        Whether all core's results are 0 or more, and none that is to be negated is 0.
+    """
+
+    folding: Folding
+    first: int
+    low: Codes
+    high: Codes
+    ends: tuple[int, int]
+    split: bool
+
+    @classmethod
+    def of(cls, folding: Folding) -> Clipped:
+        """With the fewest addresses that the accuracy permits."""
+        spec, (centre, rest) = folding.spec, folding.centre
+        low, high = folding.sides(spec.allowed[0], -_FREE), folding.sides(spec.allowed[1], _FREE)
+        bottom = np.maximum.accumulate(low[:, ::-1], axis=1)[:, ::-1]
+        top = np.minimum.accumulate(high[:, ::-1], axis=1)[:, ::-1]
+        first = max(1, int((bottom <= top).all(axis=0).argmax()))
+        rounded = spec.exact.rounded(spec.rounding)[[0, -1]]
+        left, right = rounded.clip(bottom[:, first], top[:, first]).tolist()
+        least = np.maximum(low[1] - centre, centre + rest - high[0])[:first]
+        most = np.minimum(high[1] - centre, centre + rest - low[0])[:first]
+        signs = np.full(first, 1 + rest)
+        signs[: folding.kind == "magnitude"] = 0
+        split = bool((most >= signs).all())
+        if split:
+            least = np.maximum(least, signs)
+        missing = (1 << max(1, (first - 1).bit_length())) - first
+        least, most = (np.pad(bounds, (0, missing), "edge") for bounds in (least, most))
+        return cls(folding, first, least, most, (left, right), split)
+
+    def build(self, core: Callable[[Node], Node]) -> tuple[Input, Node]:
+        """As :meth:`Region.build`."""
+        x = self.folding.spec.input()
+        folded = self.folding.address(x)
+        d = core(folded.bits(0, (self.low.size - 1).bit_length()))
+        y = self.folding.split(x, d) if self.split else self.folding.result(x, d)
+        return x, folded.at_least(self.first).select(x.less_than(0).select(*self.ends), y)
 
 
 def roundest(low: Codes, high: Codes) -> Codes:

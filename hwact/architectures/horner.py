@@ -122,7 +122,7 @@ class _Rounded(Folding):
             return super().result(x, core)
         half, negative = 1 << self.guard_bits >> 1, x.less_than(0)
         mirrored = negative.select(~core, core).named("mirrored")
-        centre, rest = self._centre
+        centre, rest = self.centre
         return (mirrored + negative.select(2 * centre + rest + 2 + half, half)) >> self.guard_bits
 
 

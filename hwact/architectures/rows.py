@@ -29,7 +29,7 @@ from hwact.formats import Codes, Overflow
 
 NAME = "rows"
 
-MIN_INPUT_WIDTH, MAX_INPUT_WIDTH = 7, 18  # below, a table is smaller
+MIN_INPUT_WIDTH, MAX_INPUT_WIDTH = 9, 18  # below, a table is smaller
 MAX_OUTPUT_WIDTH = 20
 MAX_SEGMENT_BITS = 9  # of the address
 MAX_GUARD_BITS = 4

@@ -7,13 +7,16 @@ between round addresses, the smaller the logic.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 
-from hwact.architectures.folding import Folding, Region, foldings, roundest
+from hwact.architectures.folding import Clipped, Folding, Region, foldings, roundest
 from hwact.architectures.problem import InfeasibleError, Parameters, UnitSpec
 from hwact.datapath import Datapath
+from hwact.datapath.graph import Negation
 from hwact.formats import Codes
 
 NAME = "table"
@@ -21,16 +24,23 @@ NAME = "table"
 MAX_ADDRESS_BITS = 16
 MAX_NETWORK_BITS = 8  # its search takes longer than all others above
 LOGIC = ("cases", "network")
-MAGNITUDES = ("chain", "gates")
+SUMS = ("gated", "chosen")
 
 
 def candidates(spec: UnitSpec) -> Iterator[Parameters]:
     """The foldings with which a table is possible; none where it would be absurdly large."""
-    if spec.input_format.width <= MAX_ADDRESS_BITS:
-        for folding in foldings(spec, max(0, -spec.frac_shift)):
-            for logic in LOGIC[: 1 + _fits_network(spec, folding)]:
-                for magnitude in MAGNITUDES if folding.kind == "magnitude" else MAGNITUDES[:1]:
-                    yield {"folding": folding.kind, "magnitude": magnitude, "logic": logic}
+    if spec.input_format.width > MAX_ADDRESS_BITS:
+        return
+    for folding in foldings(spec, max(0, -spec.frac_shift)):
+        forms: dict[str, Sequence[str]] = {"logic": LOGIC[: 1 + _fits_network(spec, folding)]}
+        if folding.kind == "magnitude":
+            forms["magnitude"] = [*Negation]
+        if folding.odd and not folding.centre[1]:
+            forms["mirror"] = [Negation.CHAIN, Negation.CHOICE]
+        if len({*folding.slopes}) > 1:
+            forms["sum"] = SUMS
+        for chosen in itertools.product(*forms.values()):
+            yield {"folding": folding.kind, **dict(zip(forms, chosen, strict=True))}
 
 
 def build(spec: UnitSpec, parameters: Parameters) -> Datapath:
@@ -39,28 +49,39 @@ def build(spec: UnitSpec, parameters: Parameters) -> Datapath:
     Parameters
     ----------
     parameters
-        ``folding``: a kind of :mod:`hwact.architectures.folding`. ``magnitude``: whether ``|x|`` comes
-        from an adder's ``chain`` or from ``gates``. ``logic``: whether the table is left to synthesis as
-        ``cases`` or is a ``network`` of look-up tables.
+        ``folding``: a kind of :mod:`hwact.architectures.folding`. ``logic``: whether the table is left to
+        synthesis as ``cases`` or is a ``network`` of look-up tables. Where the folding has them,
+        ``magnitude``, ``mirror``: how ``|x|`` and a negative result are made, by names of `Negation`;
+        ``sum``: whether x is ``gated`` before it is added on one side, or the sum ``chosen`` after it.
     """
-    kind = str(parameters["folding"])
-    region = Region.of(
-        Folding(
-            spec,
-            kind,
-            _guard_bits(spec, kind),
-            saturated=kind != "plain",
-            chained=parameters["magnitude"] == "chain",
-        )
+    folding = Folding(
+        spec,
+        str(parameters["folding"]),
+        _guard_bits(spec, str(parameters["folding"])),
+        saturated=parameters["folding"] != "plain",
+        magnitude=Negation(str(parameters.get("magnitude", Negation.CHAIN))),
+        mirror=Negation(str(parameters.get("mirror", Negation.CHAIN))),
+        chosen=parameters.get("sum") == "chosen",
     )
+    region = _region(folding)
+    values = fewest_steps(region.low, region.high)
+    lut_inputs = spec.target.lut_inputs if parameters["logic"] == "network" else 0
+    x, y = region.build(
+        lambda address: address.lookup(tuple(values.tolist()), lut_inputs=lut_inputs).named("value")
+    )
+    return spec.finish(x, y)
+
+
+def _region(folding: Folding) -> Region | Clipped:
+    """The region of a folding; where its results are 0 or less and can be subtracted, of that folding."""
+    region = Clipped.of(folding) if folding.odd else Region.of(folding)
     if (region.low > region.high).any():
         raise InfeasibleError(
-            f"codes that fold together must have a value in common, not by {kind!r}; choose plain"
+            f"codes that fold together must have a value in common, not by {folding.kind!r}; choose plain"
         )
-    values = tuple(fewest_steps(region.low, region.high).tolist())
-    lut_inputs = spec.target.lut_inputs if parameters["logic"] == "network" else 0
-    x, y = region.build(lambda address: address.lookup(values, lut_inputs=lut_inputs).named("value"))
-    return spec.finish(x, y)
+    if folding.subtracted or not any(folding.slopes) or folding.chosen or (region.low > 0).any():
+        return region
+    return _region(replace(folding, subtracted=True))
 
 
 def fewest_steps(low: Codes, high: Codes) -> Codes:

@@ -35,14 +35,14 @@ class Prices:
         Of the result; a gate selects between a value and 0.
     product, square : float
         For each bit of one operand times each of the other.
-    chained_negation, gated_negation : float
+    chained_negation, chosen_negation, gated_negation : float
         Of the operand but one.
     comparison, constant_comparison : float
         Of the wider operand; with another value or a constant.
     rounding, saturation : float
         Of the operand.
     table, computed_table : float
-        For each look-up table of a case table's leaves and multiplexers; of one behind logic that is large.
+        For each look-up table of a case table's leaves and multiplexers; of one behind logic.
     network : float
         For each look-up table of a network.
     """
@@ -54,6 +54,7 @@ class Prices:
     product: float
     square: float
     chained_negation: float
+    chosen_negation: float
     gated_negation: float
     comparison: float
     constant_comparison: float
@@ -138,19 +139,20 @@ TARGETS = {
             prices=Prices(
                 addition=0.75,
                 kept_addition=1,
-                selection=0.5,
+                selection=0.55,
                 gate=0.07,
                 product=2.6,
                 square=2.3,
                 chained_negation=0.8,
-                gated_negation=1.4,
+                chosen_negation=1.1,
+                gated_negation=0.7,
                 comparison=0.5,
-                constant_comparison=0.2,
+                constant_comparison=0.1,
                 rounding=1,
                 saturation=1.4,
-                table=1,
-                computed_table=1.2,
-                network=1.0,
+                table=0.75,
+                computed_table=0.9,
+                network=1.1,
             ),
         ),
         Target(
@@ -163,20 +165,21 @@ TARGETS = {
             register_delay=650,
             stage_delay=5000,
             prices=Prices(
-                addition=0.95,
+                addition=0.8,
                 kept_addition=1.1,
-                selection=0.35,
+                selection=0.25,
                 gate=0.1,
                 product=4,
                 square=4.2,
-                chained_negation=1.2,
+                chained_negation=1.6,
+                chosen_negation=1.2,
                 gated_negation=2.5,
                 comparison=0.5,
                 constant_comparison=0.22,
                 rounding=1,
                 saturation=0.5,
                 table=0.8,
-                computed_table=1.3,
+                computed_table=0.9,
                 network=1.1,
             ),
         ),
@@ -190,20 +193,21 @@ TARGETS = {
             register_delay=600,
             stage_delay=8000,
             prices=Prices(
-                addition=0.7,
+                addition=0.8,
                 kept_addition=0.85,
-                selection=0.37,
-                gate=0.14,
+                selection=0.2,
+                gate=0.25,
                 product=2.55,
                 square=2.75,
-                chained_negation=1.15,
-                gated_negation=1.7,
+                chained_negation=1.5,
+                chosen_negation=1.0,
+                gated_negation=1.1,
                 comparison=0.5,
-                constant_comparison=0.1,
+                constant_comparison=0.05,
                 rounding=1,
-                saturation=1,
-                table=0.9,
-                computed_table=1.1,
+                saturation=1.5,
+                table=0.75,
+                computed_table=0.7,
                 network=1.1,
             ),
         ),
@@ -224,13 +228,14 @@ TARGETS = {
                 product=2.5,
                 square=1.9,
                 chained_negation=1,
+                chosen_negation=1,
                 gated_negation=1.4,
                 comparison=0.5,
                 constant_comparison=0.33,
                 rounding=1,
                 saturation=1,
                 table=1,
-                computed_table=1.2,
+                computed_table=1,
                 network=1.1,
             ),
             register=4,
@@ -277,7 +282,8 @@ def amounts(datapath: g.Datapath, hardware: Target) -> dict[str, float]:
     absorbed = {id(select) for node in nodes for select in _absorbed(node, hardware)}
     counts: dict[str, float] = defaultdict(float)
     for node in nodes:
-        if not (id(node) in absorbed or isinstance(node, g.WIRING) or hardware.in_block(node)):
+        free = id(node) in absorbed or isinstance(node, g.WIRING) or g.is_sign(node)
+        if not (free or hardware.in_block(node)):
             what, count = _AMOUNTS[type(node)](node, hardware)
             counts[what] += count
     return counts
@@ -363,13 +369,11 @@ def _compared(node: g.Compare, _: Target) -> tuple[str, float]:
 def _tabulated(node: g.Lookup, hardware: Target) -> tuple[str, float]:
     if node.lut_inputs > RESHAPED and node.network is not None:
         return "network", len(node.network.cells)
-    computed = len(node.table) > _LARGE[hardware.lut_inputs] and _computed(node.address)
     luts = _minterm_luts(node.table, hardware.lut_inputs) + (node.lut_inputs > 0)
-    return "computed_table" if computed else "table", luts
+    return "computed_table" if _computed(node.address) else "table", luts
 
 
 RESHAPED = 4  # inputs of look-up tables whose networks synthesis takes apart, often for the worse
-_LARGE = {4: 64, 6: 128}  # entries, by inputs of a look-up table
 
 
 def _computed(node: g.Node) -> bool:
@@ -414,12 +418,18 @@ def _rounded(node: g.RoundShift, _: Target) -> tuple[str, float]:
     return "rounding", node.width + (node.rounding is not Rounding.HALF_UP) * 2
 
 
+_NEGATIONS = {
+    g.Negation.CHAIN: "chained_negation",
+    g.Negation.CHOICE: "chosen_negation",
+    g.Negation.GATES: "gated_negation",
+}
+
 _AMOUNTS: dict[type[g.Node], Callable[..., tuple[str, float]]] = {
     g.Add: _added,
     g.Subtract: _added,
     g.Multiply: _multiplied,
     g.Square: lambda node, _: ("square", node.a.width**2),
-    g.Negate: lambda node, _: ("chained_negation" if node.chained else "gated_negation", node.width - 1),
+    g.Negate: lambda node, _: (_NEGATIONS[node.form], node.width - 1),
     g.RoundShift: _rounded,
     g.Compare: _compared,
     g.Select: _selected,

@@ -27,6 +27,14 @@ from hwact.errors import ArgumentError
 from hwact.formats import Format, Rounding, round_shift
 
 
+class Negation(StrEnum):
+    """How a value is negated under a condition."""
+
+    CHAIN = "chain"  # invert, and add 1 by a chain of carries
+    CHOICE = "choice"  # subtract 1 by a chain of carries and invert; choose between that and the value
+    GATES = "gates"  # invert the bits above the lowest that is set
+
+
 class Relation(StrEnum):
     """Relation of a comparison."""
 
@@ -116,17 +124,10 @@ class Node:
     def __invert__(self) -> Node:
         return Invert(a=self, low=~self.high, high=~self.low)
 
-    def negated_where(self, condition: Node, *, chained: bool = True) -> Node:
-        """``-self`` where a 0/1 node is 1, else ``self``.
-
-        Parameters
-        ----------
-        condition : Node
-        chained : bool
-            Whether by an adder's carry chain, or by gates that find the lowest set bit.
-        """
+    def negated_where(self, condition: Node, form: Negation = Negation.CHAIN) -> Node:
+        """``-self`` where a 0/1 node is 1, else ``self``."""
         low, high = min(self.low, -self.high), max(self.high, -self.low)
-        return Negate(a=self, condition=condition, chained=chained, low=low, high=high)
+        return Negate(a=self, condition=condition, form=form, low=low, high=high)
 
     def bits(self, offset: int, width: int, *, signed: bool = False) -> Node:
         """``width`` bits of the two's complement form from bit ``offset`` up, read as a number."""
@@ -264,7 +265,7 @@ class Negate(_Unary):
     """``-a`` where the condition is 1, else ``a``."""
 
     condition: Node
-    chained: bool
+    form: Negation
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -312,6 +313,17 @@ class Compare(_Binary):
     """1 where the relation holds, else 0."""
 
     relation: Relation
+
+
+def is_sign(node: Node) -> bool:
+    """Whether a comparison reads nothing but a sign."""
+    return (
+        isinstance(node, Compare)
+        and node.relation is not Relation.EQUAL
+        and isinstance(node.b, Constant)
+        and node.b.low == 0
+        and node.a.signed
+    )
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

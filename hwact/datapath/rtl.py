@@ -119,7 +119,7 @@ class Pipeline:
             case g.Invert():
                 return ~extended(node.a)
             case g.Negate():
-                return _negated(extended(node.a), self._at(m, node.condition, stage), node.chained)
+                return _negated(extended(node.a), self._at(m, node.condition, stage), node.form)
             case g.Known():
                 return extended(node.a, max(node.width, node.a.width))[: node.width]
             case g.ShiftLeft():
@@ -208,10 +208,12 @@ def _compared(node: g.Compare, extended: Extended) -> Value:
     return less if node.relation is g.Relation.LESS else ~less
 
 
-def _negated(a: Value, condition: Value, chained: bool) -> Value:
-    """Invert and add 1; or invert the bits above the lowest that is set."""
-    if chained:
-        return (a ^ condition.replicate(len(a))) + resized(condition, False, len(a))
+def _negated(a: Value, condition: Value, form: g.Negation) -> Value:
+    match form:
+        case g.Negation.CHAIN:
+            return (a ^ condition.replicate(len(a))) + resized(condition, False, len(a))
+        case g.Negation.CHOICE:
+            return Mux(condition, ~(a - 1)[: len(a)], a)
     return Cat(a[:1], *(a[bit] ^ (condition & a[:bit].any()) for bit in range(1, len(a))))
 
 

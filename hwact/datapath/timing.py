@@ -50,7 +50,7 @@ def arrival(node: g.Node, operands: Sequence[Arrival], hardware: Target) -> Arri
         return Arrival.of(node)
     if isinstance(node, g.WIRING):
         return _wired(node, operands)
-    if _is_sign(node):
+    if g.is_sign(node):
         return _moved(operands[0], node.operands[0], node.operands[0].width - 1, 1)
     match node:
         case g.Select():
@@ -66,17 +66,6 @@ def arrival(node: g.Node, operands: Sequence[Arrival], hardware: Target) -> Arri
     start = max(operand.last for operand in operands)
     end = start + _DELAY[type(node)](node, hardware)
     return Arrival.of(node, end, end)
-
-
-def _is_sign(node: g.Node) -> bool:
-    """Whether a comparison reads nothing but a sign."""
-    return (
-        isinstance(node, g.Compare)
-        and node.relation is not g.Relation.EQUAL
-        and isinstance(node.b, g.Constant)
-        and node.b.low == 0
-        and node.a.signed
-    )
 
 
 def _wired(node: g.Node, operands: Sequence[Arrival]) -> Arrival:
@@ -167,9 +156,13 @@ def _sum(node: g.Node, operands: Sequence[Arrival], hardware: Target) -> Arrival
 
 def _negated(node: g.Negate, a: Arrival, condition: Arrival, hardware: Target) -> Arrival:
     """A chain of carries; or for each bit the OR of those below it, and one look-up table of all that."""
-    if node.chained:
+    if node.form is g.Negation.CHAIN:
         first, last = (max(end, condition.last) + hardware.adder_delay for end in a[:2])
         return Arrival.of(node, first, max(last, first + hardware.carry_delay * node.width))
+    if node.form is g.Negation.CHOICE:
+        first, last = (end + hardware.adder_delay for end in a[:2])
+        last = max(last, first + hardware.carry_delay * node.width)
+        return Arrival.of(node, *(max(end, condition.last) + hardware.lut_delay for end in (first, last)))
     below = max(1, node.width - 1)
     ors = ceil(log(max(1, below / (hardware.lut_inputs - 2)), hardware.lut_inputs))
     ends = [

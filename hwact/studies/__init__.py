@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import importlib
 from functools import cache
-from typing import Any, Protocol
-
-from matplotlib.figure import Figure
+from typing import TYPE_CHECKING, Any, Protocol
 
 from hwact.discovery import modules_with
 from hwact.errors import ArgumentError, ToolError
 from hwact.studies.plan import Plan, Progress, Results
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure  # which takes a while to load
 
 _NEEDED = {"torch": "PyTorch", "sklearn": "scikit-learn", "scipy": "SciPy"}
 

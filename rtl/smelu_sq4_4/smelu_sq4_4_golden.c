@@ -8,26 +8,32 @@ static inline int32_t shift_int32(int32_t a, int bits) {
   return a < 0 ? ~(~a >> bits) : a >> bits;
 }
 
-static const uint8_t value_table[256] = {
-0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,
-0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,
-0,0,0,0,0,0,0,0,1,1,1,1,2,2,2,3,3,4,4,5,5,6,6,7,8,8,9,10,11,11,12,13,14,15,16,17,18,19,20,21,22,23,24,25,26,
-27,28,29,30,31,32,33,34,35,36,37,38,39,40,41,42,43,44,45,46,47,48,49,50,51,52,53,54,55,56,57,58,59,60,61,62,
-63,64,65,66,67,68,69,70,71,72,73,74,75,76,77,78,79,80,81,82,83,84,85,86,87,88,89,90,91,92,93,94,95,96,97,98,
-99,100,101,102,103,104,105,106,107,108,109,110,111,112,113,114,115,116,117,118,119,120,121,122,123,124,125,
-126,127,
+static const uint8_t value_table[32] = {
+0,0,0,0,0,0,1,1,1,1,2,2,2,3,3,4,4,4,3,3,2,2,2,1,1,1,1,0,0,0,0,0,
 };
 
 /* The input code is that of the low bits, whatever the others are. */
 static inline int32_t of_code(int32_t code) {
   const int32_t x = (int32_t)(((uint32_t)code & 0xffu) ^ 0x80u) - 0x80;
-  const int32_t bits_1 = shift_int32(x, 7) & 1;
-  const int32_t compare = bits_1 == 0;
-  const int32_t bits_2 = x & 127;
-  const int32_t concat = (compare * 128) + bits_2;
+  const int32_t compare_1 = x < 0;
+  const int32_t select_1 = compare_1 ? 0 : x;
+  const int32_t base = select_1;
+  const int32_t shiftleft = base;
+  const int32_t compare_2 = x < 0;
+  const int32_t shiftright_1 = shift_int32(x, 4);
+  const int32_t invert = -1 - shiftright_1;
+  const int32_t select_2 = compare_2 ? invert : shiftright_1;
+  const int32_t known = select_2;
+  const int32_t in_region = known == 0;
+  const int32_t bits_1 = shift_int32(x, 4) & 1;
+  const int32_t compare_3 = bits_1 == 0;
+  const int32_t bits_2 = x & 15;
+  const int32_t concat = (compare_3 * 16) + bits_2;
   const int32_t value = value_table[concat];
-  const int32_t shiftright = value;
-  const int32_t result = shiftright;
+  const int32_t core = in_region ? value : 0;
+  const int32_t add = shiftleft + core;
+  const int32_t shiftright_2 = add;
+  const int32_t result = shiftright_2;
   return result;
 }
 
