@@ -50,6 +50,9 @@ class Folding:
         Whether a saturation follows, so that the core's result may lie beyond the output format.
     chained : bool
         Whether ``|x|`` comes from an adder's carry chain, or from gates.
+    nearest : bool
+        Whether an odd function is rounded to nearest behind the mirror: then the core's result is the
+        function itself, without half an ulp.
 
     Raises
     ------
@@ -62,6 +65,7 @@ class Folding:
     guard_bits: int
     saturated: bool = True
     chained: bool = True
+    nearest: bool = False
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
@@ -130,7 +134,8 @@ class Folding:
             return 0, 0
         zero = self.spec.output_format.zero_point << self.guard_bits
         centre, rest = divmod(int(self._symmetry.offset * self._one) + 2 * zero, 2)
-        return centre, rest - (self.guard_bits > 0)
+        half = 1 << self.guard_bits >> 1 if self.nearest else 0
+        return centre + half, rest - (self.guard_bits > 0)
 
     @property
     def _base_shift(self) -> int:
