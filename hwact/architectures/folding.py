@@ -57,6 +57,9 @@ class Folding:
         added on both sides.
     subtracted : bool
         Whether the core's result is subtracted from the base.
+    nearest : bool
+        Whether an odd function is rounded to nearest behind the mirror: then the core's result is the
+        function itself, without half an ulp.
 
     Raises
     ------
@@ -72,6 +75,7 @@ class Folding:
     mirror: Negation = Negation.CHAIN
     chosen: bool = False
     subtracted: bool = False
+    nearest: bool = False
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
@@ -141,7 +145,8 @@ class Folding:
             return 0, 0
         zero = self.spec.output_format.zero_point << self.guard_bits
         centre, rest = divmod(int(self._symmetry.offset * self._one) + 2 * zero, 2)
-        return centre + rest, -1 if rest or self.guard_bits else 0
+        half = 1 << self.guard_bits >> 1 if self.nearest else 0
+        return centre + rest + half, -1 if rest or self.guard_bits else 0
 
     @property
     def _base_shift(self) -> int:

@@ -118,6 +118,10 @@ def _max_ulp(bound: Fraction) -> Accuracy:
     return Accuracy("max_ulp", bound)
 
 
+def _is_narrow(accuracy: Accuracy) -> bool:
+    return accuracy.kind == "correct" or (accuracy.kind == "max_ulp" and (accuracy.bound or 1) <= _STEADY)
+
+
 def _above_one(bound: Fraction) -> bool:
     return bound > 1
 
@@ -143,6 +147,8 @@ class UnitSpec:
         What the unit must keep exactly, besides.
     target : Target
         Hardware whose estimated cost chooses between designs.
+    asked : Accuracy, optional
+        The accuracy that is asked for where this one is a rung of its ladder.
     """
 
     function: FunctionSpec
@@ -153,6 +159,7 @@ class UnitSpec:
     accuracy: Accuracy = Accuracy("faithful")
     constraints: tuple[Constraint, ...] = ()
     target: Target = TARGETS["xc7"]
+    asked: Accuracy | None = None
 
     def __post_init__(self) -> None:
         for name, number_format, limit in (
@@ -181,7 +188,14 @@ class UnitSpec:
 
     def at(self, accuracy: Accuracy) -> UnitSpec:
         """The same with another accuracy."""
-        return dataclasses.replace(self, accuracy=accuracy)
+        asked = None if accuracy == self.accuracy else self.accuracy
+        return dataclasses.replace(self, accuracy=accuracy, asked=asked)
+
+    @property
+    def narrow(self) -> bool:
+        """Whether most codes are left one output, not for the sake of an accuracy that leaves them two."""
+        asked = self.asked or self.accuracy
+        return _is_narrow(self.accuracy) and (asked.kind == "mse" or _is_narrow(asked))
 
     @property
     def listed(self) -> bool:

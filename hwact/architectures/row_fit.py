@@ -35,7 +35,7 @@ class Shape:
     ----------
     folding : str
         ``plain``, or ``odd``: x and its one's complement share a segment, whose slope they share, while
-        constant and curve are inverted for negative x.
+        constant and curve are inverted for negative x. ``magnitude``: that of |x| is.
     saturate : int
         1 where the sum may leave the output format, and saturates.
     degree : int
@@ -51,6 +51,8 @@ class Shape:
         Fraction bits of c1 and c2 beyond the sum's.
     square_address, square_bits : int
         Bits of the offset that the table of squares reads, and bits that it holds; 0 below degree 2.
+    corrections : int
+        Codes, at most, at which the sum gets one more, so that coefficients need not suit all of a segment.
     """
 
     folding: str
@@ -63,6 +65,12 @@ class Shape:
     curve_bits: int = 0
     square_address: int = 0
     square_bits: int = 0
+    corrections: int = 0
+
+    @property
+    def parameters(self) -> dict[str, int | str]:
+        """What builds it again; without corrections there is no word of them."""
+        return {name: value for name, value in vars(self).items() if value or name != "corrections"}
 
     def offsets(self) -> Codes:
         """The offset v from the centre for every code of a segment, shape (2**segment_bits,)."""
@@ -87,12 +95,16 @@ class Shape:
 
 @dataclass(frozen=True, eq=False)
 class Coefficients:
-    """Fitted coefficients, one of each kind a segment, and the ones that carry inputs add; int64."""
+    """Fitted coefficients, one of each kind a segment, and the ones that carry inputs add; int64.
+
+    ``corrected`` are the codes at which one more is added.
+    """
 
     c0: Codes
     c1: Codes
     c2: Codes
     carries: int
+    corrected: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Polynomial segments without multipliers: rows of digits, each truncated by itself, and one sum.
 
-The high bits of the input select a segment, the low bits, centred, are the offset v in it::
+The high bits of the input, or of |x|, select a segment, the low bits, centred, are the offset v in it::
 
     y = (c0[segment] + rows of c1[segment] * v + rows of c2[segment] * q) >> guard_bits
 
 ``q`` is a small table of v squared. There is no comparator: where the function is flat or linear the
 coefficients are constant, and logic optimisation swallows them. An odd function keeps the tables of
 one side: for the one's complement of a code the slope is the same, and constant and curve change sign.
+Where the accuracy leaves most codes one output, the few that no coefficients suit are corrected one by one.
 """
 
 from __future__ import annotations
@@ -15,16 +16,21 @@ from __future__ import annotations
 import bisect
 import dataclasses
 import itertools
+import math
 from collections.abc import Iterator
+from functools import lru_cache
 
 import numpy as np
 
+from hwact.architectures import near_ties
 from hwact.architectures.digits import rows_by_booth, rows_by_number
+from hwact.architectures.folding import foldings
 from hwact.architectures.problem import InfeasibleError, Parameters, UnitSpec
 from hwact.architectures.row_fit import Coefficients, Shape, centre, fitted, plausible
 from hwact.datapath import Datapath, Node
+from hwact.datapath.cost import area
 from hwact.datapath.evaluate import evaluate_nodes
-from hwact.datapath.graph import Input, as_node
+from hwact.datapath.graph import Add, Input, as_node
 from hwact.formats import Codes, Overflow
 
 NAME = "rows"
@@ -37,6 +43,9 @@ DIGITS = ("slope", "booth")
 LENGTHS = 3
 _SQUARES = ((4, 4), (5, 4), (6, 4), (6, 5), (7, 6))
 _FINEST_CURVE = 4
+MIN_CORRECTED_WIDTH = 10  # of the input; below, a table is smaller
+MAX_CORRECTED_LENGTH = 10  # bits of an offset
+CORRECTIONS = 24
 
 
 def candidates(spec: UnitSpec) -> Iterator[Parameters]:
@@ -45,11 +54,101 @@ def candidates(spec: UnitSpec) -> Iterator[Parameters]:
         return
     if spec.output_format.width > MAX_OUTPUT_WIDTH:
         return
+    found = False
     for folding, degree, digits in itertools.product(_foldings(spec), (1, 2), DIGITS):
         shapes: list[Shape] = []
         for saturate in _saturations(spec):
             shapes = shapes or _longest(spec, Shape(folding, saturate, degree, digits, 0, MAX_GUARD_BITS))
-        yield from (vars(shape) for shape in shapes if degree == 1 or _curved(spec, shape))
+        found |= bool(shapes)
+        yield from (shape.parameters for shape in shapes if degree == 1 or _curved(spec, shape))
+    hard = spec.narrow or not (found or spec.asked)
+    if hard and spec.input_format.width >= MIN_CORRECTED_WIDTH and not _dyadic(spec):
+        yield from (shape.parameters for shape in _corrected(spec))
+
+
+def _dyadic(spec: UnitSpec) -> bool:
+    """Whether the function is exact arithmetic, but for a last rounding."""
+    numbers = (each for piece in spec.function.piecewise_polynomial() or () for each in piece.coefficients)
+    return spec.quadratic and all(each.denominator.bit_count() == 1 for each in numbers)
+
+
+def _corrected(spec: UnitSpec) -> Iterator[Shape]:
+    """Where the accuracy is narrow, or segments are too short without corrections: the cheapest shapes.
+
+    Longer segments need smaller tables and more guard bits, until no coefficients suit them; a line needs
+    so much shorter ones than a curve that it only pays where these are short.
+    """
+    saturations = _saturations(spec)
+    saturations = saturations[near_ties.saturates(spec) :] if len(saturations) > 1 else saturations
+    folds = (f.kind for f in foldings(spec, max(1, -spec.frac_shift)) if f.kind in ("magnitude", "plain"))
+    kinds, shortest = sorted(folds), 2
+    for degree in (2, 1):
+        shapes: list[Shape] = []
+        for kind, saturate in itertools.product(kinds, saturations):
+            shape = Shape(kind, saturate, degree, "booth", shortest, 0, corrections=CORRECTIONS)
+            shapes = shapes or list(_cheaper(spec, shape))
+        yield from shapes
+        shortest = max([shortest, *(shape.segment_bits - 2 for shape in shapes)])
+
+
+def _cheaper(spec: UnitSpec, shortest: Shape) -> Iterator[Shape]:
+    """The cheapest shape of every segment length, from the longest on as long as shorter ones save area."""
+    bits, least = spec.input_format.width - (shortest.folding == "magnitude"), math.inf
+    for length in reversed(range(shortest.segment_bits, min(bits - 2, MAX_CORRECTED_LENGTH) + 1)):
+        start = dataclasses.replace(
+            shortest,
+            segment_bits=length,
+            guard_bits=max(length + 2, -spec.frac_shift),
+            slope_bits=length + 1,
+        )
+        found = _descended(spec, start)
+        if found is not None:
+            yield found[1]
+            if found[0] >= least:
+                break
+            least = found[0]
+
+
+def _descended(spec: UnitSpec, shape: Shape) -> tuple[float, Shape] | None:
+    """Fewer bits in one place after the other, as long as that saves area; with the area."""
+    if shape.degree == 2:
+        shape = _squared(shape, shape.segment_bits + 1)
+    best = _area(spec, shape), shape
+    if best[0] == math.inf:
+        return None
+    last = None
+    while last is not best:
+        last = best
+        for move in (_less_guard, _less_square, _less_slope):
+            while (found := (_area(spec, shape := move(best[1])), shape))[0] < best[0]:
+                best = found
+    return best
+
+
+def _squared(shape: Shape, bits: int) -> Shape:
+    address = min(bits, shape.segment_bits)
+    return dataclasses.replace(shape, curve_bits=bits, square_address=address, square_bits=bits)
+
+
+def _less_guard(shape: Shape) -> Shape:
+    return dataclasses.replace(shape, guard_bits=shape.guard_bits - 1)
+
+
+def _less_square(shape: Shape) -> Shape:
+    return _squared(shape, shape.square_bits - 1) if shape.square_bits > 1 else shape
+
+
+def _less_slope(shape: Shape) -> Shape:
+    return dataclasses.replace(shape, slope_bits=shape.slope_bits - 1)
+
+
+@lru_cache(maxsize=256)
+def _area(spec: UnitSpec, shape: Shape) -> float:
+    """The estimated area; infinite where no coefficients suit."""
+    coefficients = near_ties.fitted(spec, shape)
+    if coefficients is None:
+        return math.inf
+    return float(area(spec.fitted(*_result(spec, shape, coefficients)), spec.target))
 
 
 def _curved(spec: UnitSpec, shape: Shape) -> bool:
@@ -124,13 +223,33 @@ def build(spec: UnitSpec, parameters: Parameters) -> Datapath:
         The fields of :class:`Shape`.
     """
     shape = Shape(**parameters)  # type: ignore[arg-type]
-    coefficients = fitted(spec, shape)
+    coefficients = near_ties.fitted(spec, shape) if shape.corrections else fitted(spec, shape)
     if coefficients is None:
         raise InfeasibleError.of_fit(
             "polynomial segments", spec, parameters, "shorter segments or more guard bits"
         )
+    return spec.finish(*_result(spec, shape, coefficients))
+
+
+def _result(spec: UnitSpec, shape: Shape, coefficients: Coefficients) -> tuple[Input, Node]:
+    """The input, and the result before saturation."""
     x = spec.input()
-    return spec.finish(x, _Builder(spec, shape, coefficients, x).result() >> shape.guard_bits)
+    total = _Builder(spec, shape, coefficients, x).result()
+    return x, near_ties.folded(spec, shape).result(
+        x, total
+    ) if shape.corrections else total >> shape.guard_bits
+
+
+def _magnitude(x: Input) -> Node:
+    """|x|, for the most negative code one less.
+
+    From a carry chain, which synthesis does not look through: else it spreads the tables of the segments
+    over the bits of x and its sign, which takes half as many look-up tables again.
+    """
+    negative = x.bits(x.width - 1, 1)
+    flipped = negative.select(~x, x).known(0, x.high)
+    carry = x.equal_to(x.low).select(0, negative)
+    return (carry + flipped).known(0, x.high).named("magnitude")
 
 
 class _Builder:
@@ -139,12 +258,13 @@ class _Builder:
     def __init__(self, spec: UnitSpec, shape: Shape, coefficients: Coefficients, x: Input) -> None:
         self.spec, self.shape, self.coefficients, self.x = spec, shape, coefficients, x
         self.negative = x.less_than(0)
+        self.address = _magnitude(x) if shape.folding == "magnitude" else x
         self.v, self.segment = self._offset(), self._segment()
 
     def _offset(self) -> Node:
         length = self.shape.segment_bits
-        top = ~self.x.bits(length - 1, 1).bits(0, 1, signed=True)
-        v = top.concat(self.x.bits(0, length - 1), length - 1) if length > 1 else top
+        top = ~self.address.bits(length - 1, 1).bits(0, 1, signed=True)
+        v = top.concat(self.address.bits(0, length - 1), length - 1) if length > 1 else top
         return v.named("v")
 
     def _segment(self) -> Node:
@@ -153,7 +273,7 @@ class _Builder:
         if self.shape.folding == "odd":
             high = self.x >> length
             return self.negative.select(~high, high).known(0, high.high).named("segment")
-        return self.x.bits(length, self.spec.input_format.width - length).named("segment")
+        return self.address.bits(length, self.address.width - length).named("segment")
 
     def _table(self, values: Codes) -> Node:
         if self.shape.folding == "plain" and self.spec.input_format.signed:
@@ -175,7 +295,20 @@ class _Builder:
             total = total - ~row if carry else total + row
             low, high = int(values.min()), int(values.max())
             total = dataclasses.replace(total, low=low, high=high, name="sum", kept=True)
+        if self.coefficients.corrected:
+            return self._corrected(total)
         return total + carries if carries else total
+
+    def _corrected(self, total: Node) -> Node:
+        """The last sum with one more at the corrected codes, by a carry input."""
+        assert isinstance(total, Add)
+        found = as_node(0)
+        for place in self.coefficients.corrected:
+            found = self.address.equal_to(self.address.low + place).select(1, found)
+        carry = found.named("correction")
+        doubled = total.a.concat(as_node(1), 1) + total.b.concat(carry, 1)
+        low, high = 2 * total.low + 1, 2 * total.high + 4
+        return dataclasses.replace(doubled, low=low, high=high, name="sum", kept=True) >> 1
 
     def _constant(self) -> Node:
         constant = self._table(self.coefficients.c0).named("c0")

@@ -377,10 +377,13 @@ RESHAPED = 4  # inputs of look-up tables whose networks synthesis takes apart, o
 
 
 def _computed(node: g.Node) -> bool:
-    """Whether logic lies before a node: synthesis then spreads a table over the inputs of that logic."""
+    """Whether logic lies before a node: synthesis then spreads a table over the inputs of that logic.
+
+    Through the carry chain of a sum it does not look.
+    """
     while isinstance(node, g.WIRING) and node.operands:
         node = node.operands[0]
-    return not isinstance(node, g.Input)
+    return not isinstance(node, g.Input | g.Add | g.Subtract)
 
 
 @lru_cache(maxsize=4096)

@@ -1,0 +1,204 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Coefficients of polynomial segments whose codes each permit one output only.
+
+The codes nearest to a tie decide. Each segment takes the first coefficients around the ideal ones with which
+some constant suits all its codes, with all truncations in place; in the few segments without any, the
+codes that the best ones miss by one unit of the sum are corrected one by one.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from hwact.architectures.digits import sum_by_booth, sum_by_number
+from hwact.architectures.folding import Folding, roundest
+from hwact.architectures.problem import MAX_OUTPUT_WIDTH, UnitSpec
+from hwact.architectures.row_fit import Coefficients, Shape
+from hwact.exact import Booleans
+from hwact.formats import Codes, Rounding
+
+RESOLUTION = 6
+_STEPS = (6, 3)  # of slope and curve, either way
+_MORE_STEPS = (20, 10)  # in the few segments that the others do not suit
+_SAMPLED_SEGMENTS = 32
+_SAMPLED_MISSES = 4
+_NEVER = 1 << 30
+
+
+@dataclass(frozen=True, eq=False)
+class Goal:
+    """What the sum may be on every address, by segments.
+
+    Parameters
+    ----------
+    low, high : int64 arrays, shape (segments, addresses)
+        Inclusive bounds of the sum.
+    exact : int64 array, shape (segments, addresses)
+        The exact function in units of ``2**-RESOLUTION`` of the sum's last place.
+    """
+
+    low: Codes
+    high: Codes
+    exact: Codes
+
+    def cut(self, segment_bits: int) -> Goal:
+        """In segments of a length."""
+        return Goal(*(each.reshape(-1, 1 << segment_bits) for each in (self.low, self.high, self.exact)))
+
+    def part(self, segments: Codes | Booleans) -> Goal:
+        """Some of the segments."""
+        return Goal(self.low[segments], self.high[segments], self.exact[segments])
+
+
+@lru_cache(maxsize=32)
+def folded(spec: UnitSpec, shape: Shape) -> Folding:
+    """What is left of the function to fit, and the logic around it."""
+    floor = spec.accuracy.kind == "correct" and spec.rounding is Rounding.FLOOR
+    return Folding(spec, shape.folding, shape.guard_bits, saturated=shape.saturate > 0, nearest=not floor)
+
+
+@lru_cache(maxsize=8)
+def _goal(spec: UnitSpec, kind: str, saturate: int, guard_bits: int) -> Goal:
+    """All addresses as one segment."""
+    shape = Shape(kind, saturate, 1, "booth", 1, guard_bits)
+    goal = folded(spec, shape)
+    inside = folded(_unsaturated(spec), shape) if saturate else goal
+    return Goal(*goal.intervals(), inside.targets(guard_bits + RESOLUTION))
+
+
+@lru_cache(maxsize=8)
+def _unsaturated(spec: UnitSpec) -> UnitSpec:
+    """With an output that does not saturate in the segments in which the output asked for begins to."""
+    outside = spec.output_format
+    wider = min(MAX_OUTPUT_WIDTH - outside.width, 2)
+    return dataclasses.replace(
+        spec, output_format=dataclasses.replace(outside, integer_bits=outside.integer_bits + wider)
+    )
+
+
+def saturates(spec: UnitSpec) -> bool:
+    """Whether the output saturates by more than an ulp somewhere."""
+    exact, inside = spec.exact, _unsaturated(spec).exact
+    return bool((np.abs((inside.floor >> inside.guard_bits) - (exact.floor >> exact.guard_bits)) > 1).any())
+
+
+@lru_cache(maxsize=64)
+def fitted(spec: UnitSpec, shape: Shape) -> Coefficients | None:
+    """Coefficients of all segments; none where too many codes would have to be corrected."""
+    if shape.guard_bits < max(1, -spec.frac_shift) or shape.slope_bits < 0:
+        return None
+    whole = _goal(spec, shape.folding, shape.saturate, shape.guard_bits).cut(shape.segment_bits)
+    segments = whole.exact.shape[0]
+    some = np.arange(0, segments, max(1, segments // _SAMPLED_SEGMENTS))
+    if some.size < segments and _Fit(shape, whole.part(some)).missed().size > _SAMPLED_MISSES:
+        return None
+    return _Fit(shape, whole).coefficients()
+
+
+class _Fit:
+    """Fits all segments at once, those first that are easy."""
+
+    def __init__(self, shape: Shape, aim: Goal) -> None:
+        self.shape, self.aim = shape, aim
+        self.v, self.q = shape.offsets(), shape.square_of_offsets()
+        segments = aim.exact.shape[0]
+        self.c0, self.c1, self.c2 = (np.zeros(segments, np.int64) for _ in range(3))
+        self.curve, self.slope = self._ideal()
+
+    def _ideal(self) -> tuple[Codes, Codes]:
+        """Curve and slope of the least squares, rounded down."""
+        relative = self.aim.exact - self.aim.exact[:, self.v.size // 2, None]
+        basis = 2 * self.v + 1
+        outer = np.where(np.abs(basis) > self.v.size // 2, 1, -1)  # is 0 for every line
+        curve, slope = (
+            np.zeros_like(self.c2),
+            self._projection(relative, basis, self.v, self.shape.slope_bits),
+        )
+        if self.shape.degree == 2:
+            curve = self._projection(relative, outer, self.q, self.shape.curve_bits)
+            tilt = np.array(
+                [[(basis * self.q).sum()]]
+            )  # of the squares, which are even about 0 or about -1/2
+            lean = curve[:, None] * tilt << self.shape.slope_bits
+            slope = slope - (lean // int((basis * self.v).sum()) >> self.shape.curve_bits)[:, 0]
+        return curve, slope
+
+    @staticmethod
+    def _projection(values: Codes, basis: Codes, unit: Codes, fraction_bits: int) -> Codes:
+        """The coefficient of a unit by a basis that is orthogonal to the others, rounded down."""
+        scale = int((basis * unit).sum()) << RESOLUTION
+        sums = (values @ basis).tolist()
+        return np.array([(each << fraction_bits) // scale if scale else 0 for each in sums])
+
+    def _steps(self, most: tuple[int, int]) -> list[tuple[int, int]]:
+        """Steps away from the ideal, the nearest first."""
+        slopes, curves = most
+        chosen = range(-curves, curves + 1) if self.shape.degree == 2 else (0,)
+        steps = itertools.product(range(-slopes, slopes + 1), chosen)
+        return sorted(steps, key=lambda step: (step[0] * curves) ** 2 + (step[1] * slopes) ** 2)
+
+    def missed(self) -> Codes:
+        """The segments that no coefficients suit; the others have theirs."""
+        left, aim = np.arange(self.c0.size), self.aim
+        for step in self._steps(_STEPS):
+            c1, c2 = self._at(left, step)
+            low, high = self._room(aim, c1, c2)
+            fits = low <= high
+            suited = left[fits]
+            self.c1[suited], self.c2[suited] = c1[fits], c2[fits]
+            self.c0[suited] = roundest(low[fits], high[fits])
+            if fits.any():
+                left, aim = left[~fits], aim.part(~fits)
+            if not left.size:
+                break
+        return left
+
+    def _at(self, segments: Codes | int, step: tuple[int, int]) -> tuple[Codes, Codes]:
+        slope, curve = step
+        return self.slope[segments] + slope, self.curve[segments] + curve
+
+    def _room(self, aim: Goal, c1: Codes, c2: Codes) -> tuple[Codes, Codes]:
+        """Bounds of the constant."""
+        rest = self._rest(c1, c2)
+        return (aim.low - rest).max(axis=1), (aim.high - rest).min(axis=1)
+
+    def _rest(self, c1: Codes, c2: Codes) -> Codes:
+        """The sum without the constant, shape (segments, addresses)."""
+        shape = self.shape
+        line = sum_by_booth(self.v, c1[:, None], shape.segment_bits, shape.slope_bits)
+        return line if shape.degree < 2 else line + sum_by_number(c2[:, None], self.q, shape.curve_bits)
+
+    def coefficients(self) -> Coefficients | None:
+        """With as few corrections as the coefficients around the ideal ones leave."""
+        corrected: list[int] = []
+        missed = self.missed().tolist()
+        if len(missed) > self.shape.corrections:
+            return None
+        for segment in missed:
+            places = self._corrected(segment)
+            if places is None or len(corrected) + len(places) > self.shape.corrections:
+                return None
+            corrected += places
+        if not self.c1.any():  # the rows of no slope are not there
+            return None
+        return Coefficients(self.c0, self.c1, self.c2, 0, tuple(corrected))
+
+    def _corrected(self, segment: int) -> list[int] | None:
+        """Give a segment the coefficients with the fewest addresses that miss by one; these addresses.
+
+        None where all coefficients miss by more.
+        """
+        c1, c2 = np.array([self._at(segment, step) for step in self._steps(_MORE_STEPS)]).T
+        aim = self.aim.part(np.full(c1.size, segment))
+        low, high = self._room(aim, c1, c2)
+        short = aim.low - self._rest(c1, c2) > high[:, None]
+        count = np.where(low - high <= 1, short.sum(axis=1), _NEVER)
+        best = int(count.argmin())
+        self.c0[segment], self.c1[segment], self.c2[segment] = high[best], c1[best], c2[best]
+        first: int = segment << self.shape.segment_bits
+        return (first + np.flatnonzero(short[best])).tolist() if count[best] < _NEVER else None
