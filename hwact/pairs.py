@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from fractions import Fraction
 from heapq import nsmallest
@@ -11,6 +11,7 @@ from itertools import product
 from typing import Any
 
 from hwact import architectures, reference
+from hwact.architectures import joint
 from hwact.architectures.problem import MAX_FITTED_WIDTH, Accuracy, UnitSpec, correct_by_default
 from hwact.datapath.cost import area
 from hwact.datapath.graph import Datapath
@@ -99,16 +100,23 @@ def _holds(number_format: Format, low: Fraction, high: Fraction) -> bool:
 def choose_pair(specs: tuple[UnitSpec, UnitSpec], architecture: str = "auto") -> tuple[Design, ...]:
     """The designs of a function and its gradient that together have the smallest estimated area.
 
-    Of each only the few that are smallest by themselves are tried; of wide inputs, where judging a design
-    takes seconds, the one.
+    Designs on the same polynomial segments are tried, and of each output the few that are smallest by
+    themselves; of wide inputs, where judging a design takes seconds, the one.
 
     Raises
     ------
     UnreachableError
         No design meets one of the specifications.
     """
-    choices, target = [_smallest(spec, architecture) for spec in specs], specs[0].target
-    return min(product(*choices), key=lambda pair: area(datapath_of(joined(pair)), target))
+    tried = list(_on_joint_segments(specs)) if architecture in ("auto", joint.NAME) else []
+    if architecture != joint.NAME or not tried:
+        tried += product(*(_smallest(spec, architecture) for spec in specs))
+    return min(tried, key=lambda pair: area(datapath_of(joined(pair)), specs[0].target))
+
+
+def _on_joint_segments(specs: tuple[UnitSpec, UnitSpec]) -> Iterator[tuple[Design, ...]]:
+    for parameters in joint.pairs(specs):
+        yield tuple(Design.build(spec, joint.NAME, own) for spec, own in zip(specs, parameters, strict=True))
 
 
 def _smallest(spec: UnitSpec, architecture: str) -> list[Design]:

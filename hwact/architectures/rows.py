@@ -35,7 +35,7 @@ MAX_SEGMENT_BITS = 9  # of the address
 MAX_GUARD_BITS = 4
 DIGITS = ("slope", "booth")
 LENGTHS = 3
-_SQUARES = ((4, 4), (5, 4), (6, 4), (6, 5), (7, 6))
+SQUARES = ((4, 4), (5, 4), (6, 4), (6, 5), (7, 6))
 _FINEST_CURVE = 4
 
 
@@ -47,7 +47,7 @@ def candidates(spec: UnitSpec) -> Iterator[Parameters]:
         return
     for folding, degree, digits in itertools.product(_foldings(spec), (1, 2), DIGITS):
         shapes: list[Shape] = []
-        for saturate in _saturations(spec):
+        for saturate in saturations(spec):
             shapes = shapes or _longest(spec, Shape(folding, saturate, degree, digits, 0, MAX_GUARD_BITS))
         yield from (vars(shape) for shape in shapes if degree == 1 or _curved(spec, shape))
 
@@ -68,7 +68,7 @@ def _foldings(spec: UnitSpec) -> list[str]:
     return ["odd", "plain"] if fits and symmetry.sign < 0 and not symmetry.slope else ["plain"]
 
 
-def _saturations(spec: UnitSpec) -> list[int]:
+def saturations(spec: UnitSpec) -> list[int]:
     """Without saturation first; with it where the function leaves the format."""
     low, high = spec.allowed
     loose = spec.unclamped()
@@ -91,7 +91,7 @@ def _roomy(shape: Shape) -> Shape:
     shape = dataclasses.replace(shape, slope_bits=length)
     if shape.degree < 2:
         return shape
-    address, bits = _SQUARES[-1]
+    address, bits = SQUARES[-1]
     return dataclasses.replace(
         shape, curve_bits=_FINEST_CURVE, square_address=min(length, address), square_bits=bits
     )
@@ -109,7 +109,7 @@ def _cheapest(spec: UnitSpec, shape: Shape) -> Shape | None:
 def _fewer(shape: Shape, field: str) -> list[Shape]:
     """The shapes with fewer bits in one place, fewest first, and the shape itself."""
     if field == "square_bits" and shape.degree == 2:
-        squares = [(min(shape.segment_bits, a), b) for a, b in _SQUARES]
+        squares = [(min(shape.segment_bits, a), b) for a, b in SQUARES]
         return [dataclasses.replace(shape, square_address=a, square_bits=b) for a, b in squares]
     most = getattr(shape, field)
     return [Shape(**(vars(shape) | {field: bits})) for bits in range(most + 1)]
@@ -133,19 +133,33 @@ def build(spec: UnitSpec, parameters: Parameters) -> Datapath:
     return spec.finish(x, _Builder(spec, shape, coefficients, x).result() >> shape.guard_bits)
 
 
+def offset(x: Node, segment_bits: int) -> Node:
+    """The offset of a code from the centre of its segment of ``2**segment_bits`` codes: wiring."""
+    top = ~x.bits(segment_bits - 1, 1).bits(0, 1, signed=True)
+    v = top.concat(x.bits(0, segment_bits - 1), segment_bits - 1) if segment_bits > 1 else top
+    return v.named("v")
+
+
+def kept_sum(x: Input, rows: list[Node], codes: Codes, carries: int = 0) -> Node:
+    """The sum of rows, one after the other, and of ones at carry inputs; its range is that over all codes."""
+    values, *others = evaluate_nodes(x, tuple(rows), codes)
+    total = rows[0]
+    for row, more in zip(rows[1:], others, strict=True):
+        carry, carries = min(carries, 1), max(carries - 1, 0)
+        values = values + more + carry
+        total = total - ~row if carry else total + row
+        low, high = int(values.min()), int(values.max())
+        total = dataclasses.replace(total, low=low, high=high, name="sum", kept=True)
+    return total + carries if carries else total
+
+
 class _Builder:
     """Makes the graph of one design."""
 
     def __init__(self, spec: UnitSpec, shape: Shape, coefficients: Coefficients, x: Input) -> None:
         self.spec, self.shape, self.coefficients, self.x = spec, shape, coefficients, x
         self.negative = x.less_than(0)
-        self.v, self.segment = self._offset(), self._segment()
-
-    def _offset(self) -> Node:
-        length = self.shape.segment_bits
-        top = ~self.x.bits(length - 1, 1).bits(0, 1, signed=True)
-        v = top.concat(self.x.bits(0, length - 1), length - 1) if length > 1 else top
-        return v.named("v")
+        self.v, self.segment = offset(x, shape.segment_bits), self._segment()
 
     def _segment(self) -> Node:
         """The segment's number: from 0 on for an odd function, else the bits as they are."""
@@ -167,15 +181,7 @@ class _Builder:
     def result(self) -> Node:
         """The sum, with its guard bits: the narrowest rows first, the constant last."""
         rows = [*sorted(self._curve() + self._line(), key=lambda row: row.width), self._constant()]
-        values, *others = evaluate_nodes(self.x, tuple(rows), self.spec.input_format.codes())
-        total, carries = rows[0], self.coefficients.carries
-        for row, more in zip(rows[1:], others, strict=True):
-            carry, carries = min(carries, 1), max(carries - 1, 0)
-            values = values + more + carry
-            total = total - ~row if carry else total + row
-            low, high = int(values.min()), int(values.max())
-            total = dataclasses.replace(total, low=low, high=high, name="sum", kept=True)
-        return total + carries if carries else total
+        return kept_sum(self.x, rows, self.spec.input_format.codes(), self.coefficients.carries)
 
     def _constant(self) -> Node:
         constant = self._table(self.coefficients.c0).named("c0")
