@@ -22,6 +22,7 @@ from hwact.formats import MAX_LISTED_WIDTH, Format
 from hwact.functions.spec import FunctionSpec
 
 MOST = 4  # designs of each that are tried with each of the other
+SURE = 0.5  # of what is shared, besides its own estimate: synthesised pairs are then the smallest
 _WIDE = Format.parse("SQ18.14")
 
 
@@ -98,9 +99,10 @@ def _holds(number_format: Format, low: Fraction, high: Fraction) -> bool:
 
 
 def choose_pair(specs: tuple[UnitSpec, UnitSpec], architecture: str = "auto") -> tuple[Design, ...]:
-    """The designs of a function and its gradient that together have the smallest estimated area.
+    """The designs of a function and its gradient that together take the least.
 
-    Designs on the same polynomial segments are tried, and of each output the few that are smallest by
+    What both use counts for half as much again as what is estimated: it is saved for certain, while the
+    estimates of different logic are off by more than that in either direction. Designs on the same polynomial segments are tried, and of each output the few that are smallest by
     themselves; of wide inputs, where judging a design takes seconds, the one.
 
     Raises
@@ -111,7 +113,13 @@ def choose_pair(specs: tuple[UnitSpec, UnitSpec], architecture: str = "auto") ->
     tried = list(_on_joint_segments(specs)) if architecture in ("auto", joint.NAME) else []
     if architecture != joint.NAME or not tried:
         tried += product(*(_smallest(spec, architecture) for spec in specs))
-    return min(tried, key=lambda pair: area(datapath_of(joined(pair)), specs[0].target))
+    return min(tried, key=_weighed)
+
+
+def _weighed(pair: tuple[Design, ...]) -> float:
+    """The estimated area of both, less a part of what they share."""
+    total = float(area(datapath_of(joined(pair)), pair[0].spec.target))
+    return total - SURE * (sum(design.estimated_area for design in pair) - total)
 
 
 def _on_joint_segments(specs: tuple[UnitSpec, UnitSpec]) -> Iterator[tuple[Design, ...]]:
