@@ -53,7 +53,7 @@ Sums = list[tuple[int, int, int]]  # of the function's unit, its gradient's and 
 
 
 def table(records: Mapping[Cell, Record], interface: str) -> str:
-    """In Markdown: a line for each function and width, and for each width the geometric means of the ratios."""
+    """A line for each function and width in Markdown, and the geometric means of the ratios of a width."""
     header = ("function", "bits", *(f"{target}: two, pair" for target in TARGETS))
     lines = []
     for width in WIDTHS:

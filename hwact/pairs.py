@@ -22,7 +22,7 @@ from hwact.formats import MAX_LISTED_WIDTH, Format
 from hwact.functions.spec import FunctionSpec
 
 MOST = 4  # designs of each that are tried with each of the other
-SURE = 0.5  # of what is shared, besides its own estimate: synthesised pairs are then the smallest
+SHARED = 0.5  # of what both use, taken off the estimate, whose errors it does not have
 _WIDE = Format.parse("SQ18.14")
 
 
@@ -101,8 +101,7 @@ def _holds(number_format: Format, low: Fraction, high: Fraction) -> bool:
 def choose_pair(specs: tuple[UnitSpec, UnitSpec], architecture: str = "auto") -> tuple[Design, ...]:
     """The designs of a function and its gradient that together take the least.
 
-    What both use counts for half as much again as what is estimated: it is saved for certain, while the
-    estimates of different logic are off by more than that in either direction. Designs on the same polynomial segments are tried, and of each output the few that are smallest by
+    Designs on the same polynomial segments are tried, and of each output the few that are smallest by
     themselves; of wide inputs, where judging a design takes seconds, the one.
 
     Raises
@@ -117,9 +116,9 @@ def choose_pair(specs: tuple[UnitSpec, UnitSpec], architecture: str = "auto") ->
 
 
 def _weighed(pair: tuple[Design, ...]) -> float:
-    """The estimated area of both, less a part of what they share."""
+    """The estimated area of both, less a part of what they share: that is saved, whatever it takes."""
     total = float(area(datapath_of(joined(pair)), pair[0].spec.target))
-    return total - SURE * (sum(design.estimated_area for design in pair) - total)
+    return total - SHARED * (sum(design.estimated_area for design in pair) - total)
 
 
 def _on_joint_segments(specs: tuple[UnitSpec, UnitSpec]) -> Iterator[tuple[Design, ...]]:

@@ -76,6 +76,7 @@ UNITS: list[dict[str, Any]] = [
         "constraints": ["symmetric"],
     },
     {"function": "gelu", "width": 9, "architecture": "linear", "multipliers": "dsp"},
+    {"function": "gelu", "width": 11, "architecture": "joint", "accuracy": "faithful", "with_gradient": True},
 ]
 LABELS = [f"{index}_{options.get('function', 'expression')}" for index, options in enumerate(UNITS)]
 
