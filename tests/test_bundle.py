@@ -33,6 +33,21 @@ ACCURACY_KEYS = {
 }  # fmt: skip
 
 # Every architecture, interface, kind of latency, and the narrowest formats.
+JOINT: dict[str, Any] = {  # beside a gradient, or its function, of the same format
+    "architecture": "joint",
+    "architecture_parameters": {
+        "saturate": 0,
+        "segment_bits": 5,
+        "guard_bits": 2,
+        "gradient_guard_bits": 2,
+        "bend_bits": 4,
+        "curve_bits": 2,
+        "square_address": 4,
+        "square_bits": 4,
+        "other_format": "SQ4.7",
+        "other_accuracy": "faithful",
+    },
+}
 UNITS: list[dict[str, Any]] = [
     {"function": "gelu", "width": 6, "architecture": "table"},
     {"function": "gelu", "width": 6, "architecture": "table", "interface": "bare", "latency": 0},
@@ -76,6 +91,8 @@ UNITS: list[dict[str, Any]] = [
         "constraints": ["symmetric"],
     },
     {"function": "gelu", "width": 9, "architecture": "linear", "multipliers": "dsp"},
+    {"function": "gelu", "width": 11, "accuracy": "faithful", **JOINT},
+    {"function": "gelu", "width": 11, "accuracy": "faithful", "gradient": True, **JOINT},
 ]
 LABELS = [f"{index}_{options.get('function', 'expression')}" for index, options in enumerate(UNITS)]
 

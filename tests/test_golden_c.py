@@ -75,10 +75,12 @@ def test_every_architecture_has_a_reading(name: str, tmp_path: Path, monkeypatch
     checked = 0
     for function in ("gelu", "smelu"):
         try:
-            options = {"accuracy": "faithful", "architecture": name, "name": f"{name}_{function}"}
+            options: dict[str, Any] = {"architecture": name, "name": f"{name}_{function}"}
             options["multipliers"] = "dsp" if name == "linear" else "luts"
-            constraints = ["symmetric"] if name == "mirrored" else []
-            unit = hwact.build(function, width=9, **options, constraints=constraints)
+            options["constraints"] = ["symmetric"] if name == "mirrored" else []
+            options["with_gradient"] = name == "joint"
+            width = 11 if name == "joint" else 9
+            unit = hwact.build(function, width=width, accuracy="faithful", **options)
         except UnreachableError:
             continue
         checked += check(unit, unit.write(tmp_path))

@@ -19,7 +19,7 @@ from hwact.datapath.cost import TARGETS, area
 from hwact.datapath.evaluate import evaluate
 from hwact.datapath.graph import Datapath, Input
 from hwact.datapath.rewrite import merged
-from hwact.errors import ArgumentError, BundleError
+from hwact.errors import ArgumentError, BundleError, UnreachableError
 from hwact.pairs import gradient_format_of
 from hwact.synth import Options
 from hwact.verify.claims import golden_sha256
@@ -313,7 +313,69 @@ def test_what_is_the_same_is_there_once() -> None:
     assert len(both.schedule.datapath.nodes) == len(alone.schedule.datapath.nodes)
 
 
-CHEAPER = [("smelu", 8, "ice40"), ("gelu", 8, "ice40"), ("gelu", 16, "xc7")]
+JOINT = {"saturate", "segment_bits", "guard_bits", "gradient_guard_bits", "bend_bits", "curve_bits"}
+JOINT |= {"square_address", "square_bits", "other_format", "other_accuracy"}
+
+
+@pytest.mark.parametrize(
+    ("function", "options"),
+    [
+        ("gelu", {"width": 12}),
+        ("sigmoid", {"input_format": "UQ4.7", "output_format": "SQ2.11", "rounding": "floor"}),
+        ("softplus", {"width": 11, "accuracy": "max_ulp=0.9"}),  # saturates
+    ],
+)
+def test_both_come_from_the_same_segments(function: str, options: dict[str, Any]) -> None:
+    """Built from one spec and the parameters alone each is the same again, and all codes are right."""
+    unit = hwact.build(function, with_gradient=True, architecture="joint", **options)
+    assert unit.gradient is not None
+    for output in unit.outputs.values():
+        assert (output.design.architecture, set(output.design.parameters)) == ("joint", JOINT)
+        low, high = output.spec.allowed
+        codes = output.evaluate(unit.input_format.codes())
+        assert codes.size == 1 << unit.input_format.width
+        assert ((low <= codes) & (codes <= high)).all()
+    own, its = (set(output.design.datapath.nodes) for output in unit.outputs.values())
+    names = {node.name for node in own & its}
+    assert names >= {"v", "segment", "c1", "bend"}
+    assert {node.name for node in own - its} >= {"c0", "digit"}
+    again = hwact.from_manifest(unit.manifest())
+    assert again.manifest() == unit.manifest()
+
+
+NOT_JOINT: dict[str, dict[str, Any]] = {
+    "too few bits": {"width": 10},
+    "affine": {"input_format": "SQ4.8", "output_format": "int8:0.05:-3"},
+    "constraints": {"width": 12, "constraints": ["monotonic"]},
+    "a mean squared error": {"width": 12, "accuracy": "mse=1e-6"},
+    "no guard bits suffice": {"width": 12, "accuracy": "correct"},
+    "alone": {"width": 12, "with_gradient": False},
+}
+
+
+@pytest.mark.parametrize("case", NOT_JOINT)
+def test_what_has_no_joint_segments_is_refused(case: str) -> None:
+    options: dict[str, Any] = {"with_gradient": True, "architecture": "joint"} | NOT_JOINT[case]
+    with pytest.raises(UnreachableError, match="must be one that joint architectures reach"):
+        hwact.build("tanh", **options)
+
+
+def test_joint_segments_make_the_pair_smaller() -> None:
+    """By the estimate: 16 bits on 7-series against the other architectures' pair."""
+    areas = []
+    for architecture in ("joint", "rows"):
+        unit = hwact.build("swish", width=16, with_gradient=True, architecture=architecture)
+        areas.append(area(unit.schedule.datapath, unit.spec.target))
+    assert areas[0] < 0.9 * areas[1]
+
+
+CHEAPER = [
+    ("smelu", 8, "ice40"),
+    ("gelu", 8, "ice40"),
+    ("swish", 8, "xc7"),
+    ("gelu", 16, "xc7"),
+    ("tanh", 16, "xc7"),
+]
 
 
 @pytest.mark.slow

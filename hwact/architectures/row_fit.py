@@ -214,11 +214,11 @@ class _Fit:
 
     def best(self) -> Coefficients | None:
         """The coefficients and the number of carries that leave the narrowest segment most room."""
-        lines = [(c1, self._line(c1), _weight(c1)) for c1 in self._slopes()]
+        lines = [(c1, self._line(c1), digit_counts(c1)) for c1 in self._slopes()]
         curves = list(self._curves())
         rows = self._rows(np.concatenate(curves))
         for c2 in curves:
-            curve, weight = self._curve(c2), _weight(c2)
+            curve, weight = self._curve(c2), digit_counts(c2)
             for c1, line, weight1 in lines:
                 self._offer((c1, c2), line, curve, rows, weight + weight1)
         k = int((self.high - self.low).min(axis=1).argmax())
@@ -278,23 +278,23 @@ class _Fit:
             yield np.zeros(self.goal.low.shape[0], np.int64)
             return
         q = self.shape.square_of_offsets()
-        ideal = _projection(self.goal.relative, q * q.size - q.sum(), q, self.shape.curve_bits)
+        ideal = projection(self.goal.relative, q * q.size - q.sum(), q, self.shape.curve_bits)
         yield from (ideal + step for step in (0, 1, -1))
 
     def _slopes(self) -> Iterator[Codes]:
         """Neighbours of the least squares fit's slope; the curve is symmetric and does not bend it."""
         v = self.shape.offsets()
-        ideal = _projection(self.goal.relative, 2 * v + 1, v, self.shape.slope_bits)
+        ideal = projection(self.goal.relative, 2 * v + 1, v, self.shape.slope_bits)
         yield from (ideal + step for step in _STEPS)
 
 
-def _weight(numbers: Codes) -> Codes:
+def digit_counts(numbers: Codes) -> Codes:
     """How many digits of every number are not 0."""
-    weight: Codes = np.sum([digit != 0 for digit in minimal_digits(numbers)], axis=0)
-    return weight
+    counts: Codes = np.sum([digit != 0 for digit in minimal_digits(numbers)], axis=0)
+    return counts
 
 
-def _projection(values: Codes, basis: Codes, unit: Codes, fraction_bits: int) -> Codes:
+def projection(values: Codes, basis: Codes, unit: Codes, fraction_bits: int) -> Codes:
     """The coefficient of a unit by a basis that is orthogonal to the others, rounded down, in integers."""
     scale = int((basis * unit).sum())
     return ((values @ basis) << fraction_bits) // (scale << RESOLUTION) if scale else 0 * values[:, 0]

@@ -41,7 +41,7 @@ MAX_SEGMENT_BITS = 9  # of the address
 MAX_GUARD_BITS = 4
 DIGITS = ("slope", "booth")
 LENGTHS = 3
-_SQUARES = ((4, 4), (5, 4), (6, 4), (6, 5), (7, 6))
+SQUARES = ((4, 4), (5, 4), (6, 4), (6, 5), (7, 6))
 _FINEST_CURVE = 4
 MIN_CORRECTED_WIDTH = 10  # of the input; below, a table is smaller
 MAX_CORRECTED_LENGTH = 10  # bits of an offset
@@ -57,7 +57,7 @@ def candidates(spec: UnitSpec) -> Iterator[Parameters]:
     found = False
     for folding, degree, digits in itertools.product(_foldings(spec), (1, 2), DIGITS):
         shapes: list[Shape] = []
-        for saturate in _saturations(spec):
+        for saturate in saturations(spec):
             shapes = shapes or _longest(spec, Shape(folding, saturate, degree, digits, 0, MAX_GUARD_BITS))
         found |= bool(shapes)
         yield from (shape.parameters for shape in shapes if degree == 1 or _curved(spec, shape))
@@ -78,13 +78,13 @@ def _corrected(spec: UnitSpec) -> Iterator[Shape]:
     Longer segments need smaller tables and more guard bits, until no coefficients suit them; a line needs
     so much shorter ones than a curve that it only pays where these are short.
     """
-    saturations = _saturations(spec)
-    saturations = saturations[near_ties.saturates(spec) :] if len(saturations) > 1 else saturations
+    either = saturations(spec)
+    either = either[near_ties.saturates(spec) :] if len(either) > 1 else either
     folds = (f.kind for f in foldings(spec, max(1, -spec.frac_shift)) if f.kind in ("magnitude", "plain"))
     kinds, shortest = sorted(folds), 2
     for degree in (2, 1):
         shapes: list[Shape] = []
-        for kind, saturate in itertools.product(kinds, saturations):
+        for kind, saturate in itertools.product(kinds, either):
             shape = Shape(kind, saturate, degree, "booth", shortest, 0, corrections=CORRECTIONS)
             shapes = shapes or list(_cheaper(spec, shape))
         yield from shapes
@@ -167,7 +167,7 @@ def _foldings(spec: UnitSpec) -> list[str]:
     return ["odd", "plain"] if fits and symmetry.sign < 0 and not symmetry.slope else ["plain"]
 
 
-def _saturations(spec: UnitSpec) -> list[int]:
+def saturations(spec: UnitSpec) -> list[int]:
     """Without saturation first; with it where the function leaves the format."""
     low, high = spec.allowed
     loose = spec.unclamped()
@@ -190,7 +190,7 @@ def _roomy(shape: Shape) -> Shape:
     shape = dataclasses.replace(shape, slope_bits=length)
     if shape.degree < 2:
         return shape
-    address, bits = _SQUARES[-1]
+    address, bits = SQUARES[-1]
     return dataclasses.replace(
         shape, curve_bits=_FINEST_CURVE, square_address=min(length, address), square_bits=bits
     )
@@ -208,7 +208,7 @@ def _cheapest(spec: UnitSpec, shape: Shape) -> Shape | None:
 def _fewer(shape: Shape, field: str) -> list[Shape]:
     """The shapes with fewer bits in one place, fewest first, and the shape itself."""
     if field == "square_bits" and shape.degree == 2:
-        squares = [(min(shape.segment_bits, a), b) for a, b in _SQUARES]
+        squares = [(min(shape.segment_bits, a), b) for a, b in SQUARES]
         return [dataclasses.replace(shape, square_address=a, square_bits=b) for a, b in squares]
     most = getattr(shape, field)
     return [Shape(**(vars(shape) | {field: bits})) for bits in range(most + 1)]
@@ -235,9 +235,9 @@ def _result(spec: UnitSpec, shape: Shape, coefficients: Coefficients) -> tuple[I
     """The input, and the result before saturation."""
     x = spec.input()
     total = _Builder(spec, shape, coefficients, x).result()
-    return x, near_ties.folded(spec, shape).result(
-        x, total
-    ) if shape.corrections else total >> shape.guard_bits
+    if shape.corrections:
+        return x, near_ties.folded(spec, shape).result(x, total)
+    return x, total >> shape.guard_bits
 
 
 def _magnitude(x: Input) -> Node:
@@ -252,6 +252,26 @@ def _magnitude(x: Input) -> Node:
     return (carry + flipped).known(0, x.high).named("magnitude")
 
 
+def offset(x: Node, segment_bits: int) -> Node:
+    """The offset of a code from the centre of its segment of ``2**segment_bits`` codes: wiring."""
+    top = ~x.bits(segment_bits - 1, 1).bits(0, 1, signed=True)
+    v = top.concat(x.bits(0, segment_bits - 1), segment_bits - 1) if segment_bits > 1 else top
+    return v.named("v")
+
+
+def kept_sum(x: Input, rows: list[Node], codes: Codes, carries: int = 0) -> Node:
+    """The sum of rows, one after the other, and of ones at carry inputs; its range is that over all codes."""
+    values, *others = evaluate_nodes(x, tuple(rows), codes)
+    total = rows[0]
+    for row, more in zip(rows[1:], others, strict=True):
+        carry, carries = min(carries, 1), max(carries - 1, 0)
+        values = values + more + carry
+        total = total - ~row if carry else total + row
+        low, high = int(values.min()), int(values.max())
+        total = dataclasses.replace(total, low=low, high=high, name="sum", kept=True)
+    return total + carries if carries else total
+
+
 class _Builder:
     """Makes the graph of one design."""
 
@@ -259,13 +279,7 @@ class _Builder:
         self.spec, self.shape, self.coefficients, self.x = spec, shape, coefficients, x
         self.negative = x.less_than(0)
         self.address = _magnitude(x) if shape.folding == "magnitude" else x
-        self.v, self.segment = self._offset(), self._segment()
-
-    def _offset(self) -> Node:
-        length = self.shape.segment_bits
-        top = ~self.address.bits(length - 1, 1).bits(0, 1, signed=True)
-        v = top.concat(self.address.bits(0, length - 1), length - 1) if length > 1 else top
-        return v.named("v")
+        self.v, self.segment = offset(self.address, shape.segment_bits), self._segment()
 
     def _segment(self) -> Node:
         """The segment's number: from 0 on for an odd function, else the bits as they are."""
@@ -287,17 +301,8 @@ class _Builder:
     def result(self) -> Node:
         """The sum, with its guard bits: the narrowest rows first, the constant last."""
         rows = [*sorted(self._curve() + self._line(), key=lambda row: row.width), self._constant()]
-        values, *others = evaluate_nodes(self.x, tuple(rows), self.spec.input_format.codes())
-        total, carries = rows[0], self.coefficients.carries
-        for row, more in zip(rows[1:], others, strict=True):
-            carry, carries = min(carries, 1), max(carries - 1, 0)
-            values = values + more + carry
-            total = total - ~row if carry else total + row
-            low, high = int(values.min()), int(values.max())
-            total = dataclasses.replace(total, low=low, high=high, name="sum", kept=True)
-        if self.coefficients.corrected:
-            return self._corrected(total)
-        return total + carries if carries else total
+        total = kept_sum(self.x, rows, self.spec.input_format.codes(), self.coefficients.carries)
+        return self._corrected(total) if self.coefficients.corrected else total
 
     def _corrected(self, total: Node) -> Node:
         """The last sum with one more at the corrected codes, by a carry input."""

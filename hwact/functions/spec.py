@@ -116,8 +116,8 @@ class FunctionSpec:
         Asymptotes for x to minus and plus infinity.
     monotonic : bool
         Never decreasing, or never increasing.
-    is_gradient : bool
-        Whether this is the derivative of the function that ``name`` means.
+    antiderivative : FunctionSpec, optional
+        The function that ``name`` means where this is its derivative.
     arguments : tuple of (name, value)
         The bound parameters in their order.
     defaults : tuple of (name, value)
@@ -136,10 +136,15 @@ class FunctionSpec:
     left: Line | None = None
     right: Line | None = None
     monotonic: bool = False
-    is_gradient: bool = False
+    antiderivative: FunctionSpec | None = field(default=None, compare=False, repr=False)
     arguments: tuple[tuple[str, Fraction], ...] = ()
     defaults: tuple[tuple[str, Fraction], ...] = ()
     counterpart: Callable[..., Any] | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def is_gradient(self) -> bool:
+        """Whether this is a derivative."""
+        return self.antiderivative is not None
 
     @property
     def parameters(self) -> dict[str, Fraction]:
@@ -169,7 +174,7 @@ class FunctionSpec:
             left=self.left and self.left.gradient(),
             right=self.right and self.right.gradient(),
             monotonic=is_monotonic(expression),
-            is_gradient=True,
+            antiderivative=self,
         )
 
     def _mirrored_gradient(self, expression: Expr) -> Symmetry | None:

@@ -52,7 +52,7 @@ class Plan(BasePlan):
     examples: int
 
 
-FULL = Plan(seeds=4, widths=(8,), batches=(1, 32), rates=(0.01, 0.03, 0.1, 0.3, 1.0), examples=1344)
+FULL = Plan(seeds=12, widths=(8,), batches=(1, 32), rates=(0.01, 0.03, 0.1, 0.3, 1.0), examples=1344)
 QUICK = Plan(seeds=2, widths=(8,), batches=(1, 32), rates=(0.01, 0.1), examples=384)
 
 

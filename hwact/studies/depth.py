@@ -54,7 +54,7 @@ class Plan(BasePlan):
 
 
 FULL = Plan(
-    seeds=3, widths=(8,), depths=(10, 30, 100), bases=("tanh", "smelu"), rates=(0.001, 0.003, 0.01), steps=60
+    seeds=12, widths=(8,), depths=(10, 30, 100), bases=("tanh", "smelu"), rates=(0.001, 0.003, 0.01), steps=60
 )  # fmt: skip
 QUICK = Plan(seeds=2, widths=(8,), depths=(10, 25), bases=("smelu",), rates=(0.01,), steps=40)
 

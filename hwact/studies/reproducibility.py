@@ -43,7 +43,7 @@ class Plan(BasePlan):
     epochs: int
 
 
-FULL = Plan(seeds=8, widths=(16, 12, 8), clicks=8192, test_clicks=4096, epochs=5)
+FULL = Plan(seeds=12, widths=(16, 12, 8), clicks=8192, test_clicks=4096, epochs=5)
 QUICK = Plan(seeds=3, widths=(8,), clicks=4096, test_clicks=1024, epochs=3)
 
 

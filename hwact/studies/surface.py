@@ -48,7 +48,7 @@ class Plan(BasePlan):
     images: int
 
 
-FULL = Plan(seeds=6, widths=(16, 8), loss_points=25, output_points=61, steps=300, images=128)
+FULL = Plan(seeds=12, widths=(16, 8), loss_points=25, output_points=61, steps=300, images=128)
 QUICK = Plan(seeds=2, widths=(8,), loss_points=11, output_points=31, steps=60, images=64)
 
 

@@ -48,7 +48,7 @@ class Plan(BasePlan):
     checkpoints: int = 4
 
 
-FULL = Plan(seeds=4, widths=(8,), layers=(5, 7, 11, 13), rates=(0.002, 0.005), steps=200)
+FULL = Plan(seeds=12, widths=(8,), layers=(5, 7, 11, 13), rates=(0.002, 0.005), steps=200)
 QUICK = Plan(seeds=2, widths=(8,), layers=(5, 13), rates=(0.003, 0.01), steps=60, checkpoints=2)
 
 
