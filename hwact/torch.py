@@ -285,7 +285,7 @@ def _evaluate_pieces(codes: Tensor, table: Tensor, n: _Numbers) -> Tensor:
 
 @lru_cache(maxsize=64)
 def _pairs(table: bytes, kind: np.dtype[Any]) -> npt.NDArray[np.void]:
-    """Two output codes for two input codes of 8 bits, by both as they lie in memory: half as many look-ups."""
+    """Two output codes for two input codes of 8 bits, by both as they lie in memory."""
     words = np.frombuffer(table, kind)
     codes = np.arange(1 << 16, dtype=np.uint16).view(np.uint8) & (words.size - 1)
     return words[codes].view(f"V{2 * kind.itemsize}")
@@ -300,19 +300,19 @@ def _share(size: int, work: Callable[[slice], None]) -> None:
         for piece in pieces[first::threads]:
             work(piece)
 
-    others = [_pool().submit(go_through, first) for first in range(1, threads)]
+    others = [_pool(os.getpid()).submit(go_through, first) for first in range(1, threads)]
     go_through(0)
     for other in others:
         other.result()
 
 
 @cache
-def _pool() -> ThreadPoolExecutor:
-    """Threads that are kept, for starting them takes as long as to look up 200 000 codes."""
+def _pool(_process: int) -> ThreadPoolExecutor:
+    """Threads that are kept, for starting them takes as long as to look up 200 000 codes.
+
+    A fork of the process has none of its threads, so needs its own.
+    """
     return ThreadPoolExecutor(os.cpu_count())
-
-
-os.register_at_fork(after_in_child=_pool.cache_clear)  # a child has none of its parent's threads
 
 
 def _numbers(unit: Unit) -> _Numbers:
