@@ -176,9 +176,7 @@ def test_the_bench_of_512_channels(verilate: Verilate, tmp_path: Path) -> None:
     made = channels(np.geomspace(1e-3, 5e-3, 512), gamma=np.linspace(-1.5, 1.5, 512).tolist())
     unit = build(Thresholds.of(functions.get("relu"), made, Format.parse("UQ4.4")), name="many")
     assert max(len(node.table) for node in unit.datapath.nodes if isinstance(node, Lookup)) == 1 << 16
-    folder = unit.write(tmp_path)
-    assert lint(verilate, folder) == ""
-    done = run_bench(verilate, folder)
+    done = run_bench(verilate, unit.write(tmp_path))  # any warning of Verilator's ends it
     assert done.returncode == 0, done.stderr
     (sent,) = re.findall(r"many: passed, (\d+) codes in ", done.stdout)
     assert int(sent) > 1 << 16
