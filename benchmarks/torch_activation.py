@@ -1,16 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """How fast `hwact.torch.Activation` is, against PyTorch's own float32 GELU on the CPU, in one run.
 
-All of them take turns on as many values and with as many threads, so that a busy machine slows each. Where
-there is a GPU, also the fraction of the copy bandwidth that codes to codes reach on it. Run
-``python -m benchmarks.torch_activation``.
+All of them take turns on as many values and with as many threads, so that a busy machine slows each. The same
+for the look-ups of 16-bit codes that NumPy and PyTorch have. Where there is a GPU, also the fraction of the
+copy bandwidth that codes to codes reach on it. Run ``python -m benchmarks.torch_activation``.
 """
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Iterator
+from itertools import product
 
+import numpy as np
 import torch
 
 import hwact
@@ -33,17 +35,57 @@ def rows(width: int, count: int, repeats: int, threads: int) -> Iterator[Row]:
         "codes to codes": lambda: module.evaluate(codes),
         "floats to floats": lambda: module(values),
     }
+    where = f"{count:,} values, {threads} threads"
+    yield from _beside_gelu(calls, f"{width}-bit unit, ", where, count, repeats, bar=1)
+
+
+def look_up_rows(count: int, repeats: int) -> Iterator[Row]:
+    """What the libraries' look-ups of 16-bit codes take, with one thread, as times PyTorch's speed."""
+    torch.set_num_threads(1)
+    generator = torch.Generator().manual_seed(1)
+    values = torch.randn(count, generator=generator) * 3
+    table = torch.randint(-(1 << 15), 1 << 15, (1 << 16,), generator=generator).to(torch.int16)
+    codes = torch.randint(0, 1 << 16, (count,), generator=generator).to(torch.uint16)
+    long, words, column = codes.long(), table.numpy(), table[:, None]
+    bits, index, near, result = codes.numpy(), long.numpy(), (long % 1024).numpy(), np.empty(count, np.int16)
+    calls: dict[str, Callable[[], object]] = {
+        BAR: lambda: torch.nn.functional.gelu(values),
+        "int64 known, take(mode='wrap'), of 1024 codes": lambda: words.take(near, out=result, mode="wrap"),
+        "int64 known, take(mode='wrap')": lambda: words.take(index, out=result, mode="wrap"),
+        "int64 known, take(mode='clip')": lambda: words.take(index, out=result, mode="clip"),
+        "int64 known, torch.index_select": lambda: torch.index_select(table, 0, long),
+        "take(mode='wrap')": lambda: words.take(bits, out=result, mode="wrap"),
+        "take(mode='clip')": lambda: words.take(bits, out=result, mode="clip"),
+        "words[codes]": lambda: words[bits],
+        "torch.index_select of int32": lambda: torch.index_select(table, 0, codes.int()),
+        "torch.gather": lambda: torch.gather(table, 0, codes.long()),
+        "torch.take": lambda: torch.take(table, codes.long()),
+        "table[codes.int()]": lambda: table[codes.int()],
+        "embedding": lambda: torch.nn.functional.embedding(codes.int(), column),
+    }
+    yield from _beside_gelu(calls, "16-bit codes, ", f"{count:,} codes, 1 thread", count, repeats)
+
+
+def _beside_gelu(
+    calls: dict[str, Callable[[], object]],
+    what: str,
+    where: str,
+    count: int,
+    repeats: int,
+    bar: float | None = None,
+) -> Iterator[Row]:
+    """The time of the first call, and the others as times its speed; all take turns."""
+    inner = max(1, 200_000 // count)
     samples: dict[str, list[float]] = {name: [] for name in calls}
     for call in calls.values():
         call()
     for _ in range(repeats):
         for name, call in calls.items():
-            samples[name].append(seconds(call))
-    where = f"{count:,} values, {threads} threads"
+            samples[name].append(seconds(lambda call=call: [call() for _ in range(inner)]) / inner)  # type: ignore[misc]
     yield Row(what=f"{BAR}, {where}", unit="ms", samples=tuple(1e3 * s for s in samples[BAR]))
     for name in list(calls)[1:]:
         ratios = tuple(t / s for t, s in zip(samples[BAR], samples[name], strict=True))
-        yield Row(what=f"{width}-bit unit, {name}, {where}", unit="x", samples=ratios, bar=1, at_least=True)
+        yield Row(what=f"{what}{name}, {where}", unit="x", samples=ratios, bar=bar, at_least=True)
 
 
 def gpu_rows(width: int, count: int, repeats: int) -> Iterator[Row]:
@@ -85,9 +127,11 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=11, help="runs of each (default 11)")
     options = parser.parse_args()
     for threads in (1, 2):
-        for count in (100_000, 10_000_000):
-            for row in rows(16, count, options.repeats, threads):
+        for count, width in product((10_000, 100_000, 1_000_000, 10_000_000), (8, 16)):
+            for row in rows(width, count, options.repeats, threads):
                 print("  ".join(row.cells()), flush=True)
+    for row in look_up_rows(100_000, options.repeats):
+        print("  ".join(row.cells()), flush=True)
     if torch.cuda.is_available():
         for row in gpu_rows(16, 100_000_000, options.repeats):
             print("  ".join(row.cells()), flush=True)

@@ -74,7 +74,8 @@ as little-endian {golden_type}.
 """
 
 _SIMULATION = """\
-    cd {name} && verilator --binary -CFLAGS -std=c++20 -F {name}.f {name}_tb.sv --top-module {name}_tb
+    cd {name} && verilator --binary -CFLAGS -std=c++20 --output-split 0 \\
+        -F {name}.f {name}_tb.sv --top-module {name}_tb
     fusesoc --cores-root {name} run --target sim hwact:units:{name}
 """
 

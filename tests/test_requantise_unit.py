@@ -16,8 +16,9 @@ import pytest
 import hwact
 from hwact import functions
 from hwact.datapath.evaluate import evaluate
+from hwact.datapath.graph import Lookup
 from hwact.errors import ArgumentError, BundleError
-from hwact.formats import Codes, Rounding
+from hwact.formats import Codes, Format, Rounding
 from hwact.requantise import (
     Channel,
     Requantiser,
@@ -107,6 +108,25 @@ def test_datapaths_equal_the_integer_models_on_every_word_of_small_accumulators(
                 changes = np.flatnonzero(np.diff(codes, prepend=codes[0] - 1)) - 512
                 assert np.array_equal(starts, changes)
     assert checked == 33 * 4096
+
+
+def test_tables_of_many_channels_are_divided() -> None:
+    """So that none has more than 2**16 words, whatever the thresholds are."""
+    random, count = np.random.default_rng(1), 600
+    inner = np.sort(random.integers(-(2**31), 2**31, (count, 127)))
+    starts = tuple(np.hstack([np.full((count, 1), -(2**31)), inner]))
+    codes = tuple(random.integers(-128, 128, (count, 128)))
+    made, target = channels(np.full(count, 0.1)), Format.parse("int8:0.1")
+    form = Thresholds(starts, codes, functions.get("gelu"), made, target, Rounding.HALF_EVEN, 32)
+    datapath = comparisons(form)
+    tables = [len(node.table) for node in datapath.nodes if isinstance(node, Lookup)]
+    assert (max(tables), sum(tables)) == (1 << 16, 1024 * (127 + 128))
+    accumulators = np.array([random.choice(row, 64) - random.integers(0, 2, 64) for row in starts])
+    accumulators = accumulators.clip(-(2**31), None).T
+    words = (np.arange(count) << 32) | (accumulators & 0xFFFFFFFF)
+    got = evaluate(datapath, words.ravel()).reshape(64, count)
+    assert np.array_equal(got, form.evaluate(accumulators))
+    assert got.size == 64 * 600
 
 
 @pytest.mark.parametrize("name", UNITS)

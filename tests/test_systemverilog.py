@@ -16,13 +16,25 @@ import numpy as np
 import pytest
 
 import hwact
-from hwact.requantise import RequantisingUnit
+from hwact import functions
+from hwact.datapath.graph import Lookup
+from hwact.formats import Format
+from hwact.requantise import RequantisingUnit, Thresholds, build, channels
 from tests.compiled import verilator_environment
 from tests.requantising import UNITS, few_bits, wrong_constants
 from tests.verifying import flip_table_bit
 
 Verilate = Callable[..., subprocess.CompletedProcess[str]]
-FAST = ("-CFLAGS", "-std=c++20", "-MAKEFLAGS", "OPT_FAST=-O0", "-MAKEFLAGS", "OPT_GLOBAL=-O0")
+FAST = (
+    "-CFLAGS",
+    "-std=c++20",
+    "--output-split",
+    "0",
+    "-MAKEFLAGS",
+    "OPT_FAST=-O0",
+    "-MAKEFLAGS",
+    "OPT_GLOBAL=-O0",
+)
 
 
 @pytest.fixture(scope="module")
@@ -156,6 +168,18 @@ def run_bench(verilate: Verilate, folder: Path) -> subprocess.CompletedProcess[s
     )
     assert built.returncode == 0, built.stdout[-2000:] + built.stderr[-2000:]
     return subprocess.run([folder / "obj_dir" / f"V{name}_tb"], capture_output=True, text=True, check=False)
+
+
+@pytest.mark.slow
+def test_the_bench_of_512_channels(verilate: Verilate, tmp_path: Path) -> None:
+    """Its codes are a table of 2**17 words, of which Verilator would nest branches that deep."""
+    made = channels(np.geomspace(1e-3, 5e-3, 512), gamma=np.linspace(-1.5, 1.5, 512).tolist())
+    unit = build(Thresholds.of(functions.get("relu"), made, Format.parse("UQ4.4")), name="many")
+    assert max(len(node.table) for node in unit.datapath.nodes if isinstance(node, Lookup)) == 1 << 16
+    done = run_bench(verilate, unit.write(tmp_path))  # any warning of Verilator's ends it
+    assert done.returncode == 0, done.stderr
+    (sent,) = re.findall(r"many: passed, (\d+) codes in ", done.stdout)
+    assert int(sent) > 1 << 16
 
 
 @pytest.mark.slow

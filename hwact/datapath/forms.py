@@ -42,7 +42,7 @@ def with_split_tables(datapath: g.Datapath, bits: int) -> g.Datapath:
         assert isinstance(table, g.Lookup)
         address = made[table.address]
         words = table.table + table.table[-1:] * ((1 << address.width) - len(table.table))
-        return _halves(address, words, bits, table.name)
+        return divided_table(address, words, bits, table.name)
 
     larger = range(bits + 1, bits + 1 + MAX_DIVISIONS)
     tables: set[g.Node] = {
@@ -53,12 +53,14 @@ def with_split_tables(datapath: g.Datapath, bits: int) -> g.Datapath:
     return _rebuilt(datapath, tables, split)
 
 
-def _halves(address: g.Node, words: tuple[int, ...], bits: int, name: str) -> g.Node:
+def divided_table(address: g.Node, words: tuple[int, ...], bits: int, name: str) -> g.Node:
+    """A table of a word for each address, as tables of so many address bits and multiplexers."""
     if address.width <= bits:
         return address.lookup(words).named(name)
     below = address.width - 1
     lower = address.bits(0, below)
-    zero, one = (_halves(lower, half, bits, name) for half in (words[: 1 << below], words[1 << below :]))
+    halves = words[: 1 << below], words[1 << below :]
+    zero, one = (divided_table(lower, half, bits, name) for half in halves)
     return address.bits(below, 1).select(one, zero).named(name)
 
 

@@ -31,6 +31,11 @@ _DECLARATION = re.compile(
 )
 
 
+# Words of a `case` statement; more of them have a wire for their address. Of such a statement Verilator makes
+# a table; of one that reads other signals, nested branches.
+_BRANCHES = 1 << 8
+
+
 class Table(NamedTuple):
     """A read-only table: the width of its words in bits, and the words as bits, from address 0.
 
@@ -195,4 +200,8 @@ def _case(table: Table, address: str, data: str) -> str:
     word = f"{table.width}'h{{:0{digits[1]}x}}".format
     rows = [f"{bits}'h{row:0{digits[0]}x}: {data} = {word(bits_)};" for row, bits_ in enumerate(table.words)]
     lines = "".join(f"      {row}\n" for row in [*rows, f"default: {data} = {word(0)};"])
-    return f"  always @*\n    case ({address})\n{lines}    endcase\n"
+    wire = ""
+    if len(table.words) > _BRANCHES:
+        wire = f"  wire [{bits - 1}:0] {data}_address;\n  assign {data}_address = {address};\n"
+        address = f"{data}_address"
+    return f"{wire}  always @*\n    case ({address})\n{lines}    endcase\n"

@@ -11,10 +11,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hwact.datapath import graph as g
+from hwact.datapath.forms import divided_table
 from hwact.datapath.rewrite import fed_by
 from hwact.formats import Codes, Format, round_shift
 from hwact.requantise.multiplier import Requantiser
 from hwact.requantise.thresholds import Thresholds
+
+_TABLE_BITS = 16  # Verilator nests a `case` statement of more as deep as it has words, and ends in a crash
 
 
 def word_format(bits: int, channels: int) -> Format:
@@ -48,7 +51,7 @@ class _Word:
             rows = [*rows, *[rows[-1]] * ((1 << self.channel.width) - len(rows))]
             address = self.channel if index is None else self.channel.concat(index, bits)
         words = tuple(word for row in rows for word in row)
-        return g.as_node(words[0]) if address is None else address.lookup(words).named(name)
+        return g.as_node(words[0]) if address is None else divided_table(address, words, _TABLE_BITS, name)
 
 
 def comparisons(form: Thresholds) -> g.Datapath:
