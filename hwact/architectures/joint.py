@@ -65,7 +65,7 @@ def pairs(specs: Specs) -> Iterator[tuple[Parameters, Parameters]]:
 
 def _parameters(shape: Shape, other: UnitSpec) -> Parameters:
     told = (str(other.output_format), str(other.accuracy))
-    return {**shape.parameters, **dict(zip(OTHERS, told, strict=True))}
+    return {**vars(shape), **dict(zip(OTHERS, told, strict=True))}
 
 
 def _fits(specs: Specs) -> bool:
