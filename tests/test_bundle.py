@@ -59,6 +59,7 @@ UNITS: list[dict[str, Any]] = [
         "accuracy": "faithful",
         "interface": "bare",
     },
+    {"function": "gelu", "width": 9, "architecture": "rows", "accuracy": "faithful"},
     {"function": "smelu", "width": 16, "beta": "0.3", "architecture": "quadratic"},
     {"function": "smelu", "width": 8, "lanes": 2, "interface": "bare", "latency": 2},
     {"function": "sigmoid", "width": 7, "lanes": 2, "latency": 0},

@@ -19,7 +19,7 @@ from hwact.unit import specification
 
 TINY = (("SQ1.0", "SQ1.0"), ("SQ2.1", "UQ1.2"), ("SQ3.2", "SQ1.4"), ("SQ3.3", "UQ0.6"), ("SQ2.3", "SQ3.3"))
 FORMS = {
-    "tanh": 1108,
+    "tanh": 2260,
     "sigmoid": 2052,
     "gelu": 2812,
     "silu": 2812,

@@ -74,7 +74,9 @@ def build(spec: UnitSpec, parameters: Parameters) -> Datapath:
 
 def _region(folding: Folding) -> Region | Clipped:
     """The region of a folding; where its results are 0 or less and can be subtracted, of that folding."""
-    region = Clipped.of(folding) if folding.odd else Region.of(folding)
+    region: Region | Clipped = Clipped.of(folding) if folding.odd else Region.of(folding)
+    if folding.odd and (region.low > region.high).any():  # where one side saturates before the other
+        region = Region.of(folding)
     if (region.low > region.high).any():
         raise InfeasibleError(
             f"codes that fold together must have a value in common, not by {folding.kind!r}; choose plain"
