@@ -249,7 +249,7 @@ TARGETS = {
 BLOCKS = {
     "xc7": Block(name="DSP48E1", widths=(25, 18), least=9, unsigned_bits=1, area=40, delay=4500, adds=True),
     "ecp5": Block(name="MULT18X18D", widths=(18, 18), least=2, unsigned_bits=0, area=100, delay=6300),
-    "ice40": Block(name="SB_MAC16", widths=(16, 16), least=11, unsigned_bits=0, area=100, delay=14000),
+    "ice40": Block(name="SB_MAC16", widths=(16, 16), least=11, unsigned_bits=0, area=20, delay=14000),
 }
 
 
