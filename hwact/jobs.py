@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -21,6 +22,7 @@ Submit = Callable[..., Future[Any]]
 
 CONNECT_LIMIT_S = 10
 LEAVE_LIMIT_S = 5
+RETRY_S = 0.05
 
 
 def run(
@@ -120,7 +122,14 @@ def _perform(function: Callable[[Argument], Result], argument: Argument) -> Resu
 
 
 def _leave(*_: object) -> NoReturn:
+    sys.unraisablehook = _leave_later
     sys.exit(1)
+
+
+def _leave_later(_: object) -> None:
+    """Try again: inside a finalizer the exception that leaves would be printed, and forgotten."""
+    main = threading.main_thread().ident
+    threading.Timer(RETRY_S, signal.pthread_kill, [main, signal.SIGTERM]).start()
 
 
 @contextmanager

@@ -6,6 +6,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -89,6 +90,30 @@ def test_a_killed_worker_is_said_so(capfd: pytest.CaptureFixture[str]) -> None:
     assert caught.value.exit_code == 3
     assert not multiprocessing.active_children()
     assert capfd.readouterr() == ("", "")
+
+
+FINALIZER = """
+import os, signal, sys
+from hwact import jobs
+
+class Slow:
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGTERM)
+
+def work(_):
+    made = Slow()
+    del made  # an exception in here is printed, and forgotten
+    signal.pause()
+
+jobs._perform(work, None)
+"""
+
+
+def test_a_worker_leaves_without_a_word_from_inside_a_finalizer() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", FINALIZER], capture_output=True, text=True, check=False, timeout=30
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", "")
 
 
 def test_a_consumer_that_stops_leaves_no_process(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
