@@ -302,9 +302,11 @@ class Region:
             if all(bottom <= top for bottom, top in ends):
                 tails = [int(roundest(np.array([bottom]), np.array([top]))[0]) for bottom, top in ends]
                 return cls(folding, bits, low[inside], high[inside], (tails[0], tails[-1]))
-        wrapping = folding.intervals(wrapped=True)
-        wrapped = bool((wrapping[0] <= wrapping[1]).all())
-        return cls(folding, folding.address_bits, *(wrapping if wrapped else (low, high)), (), wrapped)
+        if folding.kind == "magnitude":
+            wrapped = folding.intervals(wrapped=True)
+            if (wrapped[0] <= wrapped[1]).all():
+                return cls(folding, folding.address_bits, *wrapped, (), wrapped=True)
+        return cls(folding, folding.address_bits, low, high, ())
 
     def targets(self, resolution: int) -> Codes:
         """The exact core results, in units of ``2**-resolution`` ulp, shape (2**bits,)."""

@@ -33,9 +33,10 @@ from hwact.architectures.rows import (
     kept_sum,
     offset,
     saturations,
+    squared,
 )
 from hwact.datapath import Datapath, Node
-from hwact.datapath.graph import Input, as_node
+from hwact.datapath.graph import Input
 from hwact.formats import Codes, Format, Overflow
 
 NAME = "joint"
@@ -175,10 +176,8 @@ class _Builder:
 
     def gradient(self) -> Node:
         """The gradient."""
-        shape, v = self.shape, self._v
-        top = v >> (shape.segment_bits - shape.square_address)
-        distance = top.less_than(0).select(~top, top).known(0, top.high)
-        square = as_node(distance).lookup(tuple(shape.squares().tolist())).named("square")
+        shape = self.shape
+        square = squared(self._v, shape.segment_bits - shape.square_address, shape.squares())
         rows = self._rows("curve", self.coefficients.c3, square, shape.curve_bits)
         return self._sum(rows, self._bent(), self._slope()) >> shape.gradient_guard_bits
 

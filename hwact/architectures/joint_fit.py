@@ -25,7 +25,7 @@ from hwact.architectures import row_fit
 from hwact.architectures.digits import sum_by_booth, sum_by_number
 from hwact.architectures.folding import roundest
 from hwact.architectures.problem import UnitSpec
-from hwact.architectures.row_fit import Problem, digit_counts, projection
+from hwact.architectures.row_fit import Problem, digit_counts, projection, room
 from hwact.formats import Codes
 
 _STEPS = (0, 1, -1)
@@ -150,10 +150,12 @@ def _best(shape: Shape, shift: int, function: Problem, gradient: Problem) -> Coe
     kept = np.zeros((5, bends.size), np.int64)
     for c2, c3 in product((bends + step for step in _STEPS), (curves + step for step in _STEPS)):
         bent = sum_by_number(c2[:, None], v, shape.bend_bits)
-        least, most = _room(gradient, 2 * bent + sum_by_number(c3[:, None], q, shape.curve_bits))
+        bow = sum_by_number(c3[:, None], q, shape.curve_bits)
+        least, most = room(gradient.low, gradient.high, 2 * bent + bow)
         digits = digit_counts(c2) + digit_counts(c3)
         for c1 in _slopes(least, most):
-            low, high = _room(function, sum_by_booth(v, c1[:, None] + bent, shape.segment_bits, shift))
+            line = sum_by_booth(v, c1[:, None] + bent, shape.segment_bits, shift)
+            low, high = room(function.low, function.high, line)
             fails = (least > most) | (low > high)
             new = high - low - np.where(fails, _NEVER, digits << 30)
             kept = np.where(new > score, (low, high, c1, c2, c3), kept)
@@ -169,11 +171,6 @@ def _ideal(shape: Shape, gradient: Problem) -> tuple[Codes, Codes]:
     v, q = shape.offsets(), shape.square_of_offsets()
     bends = projection(gradient.relative, 2 * v + 1, v, shape.bend_bits - 1)
     return bends, projection(gradient.relative, q * q.size - q.sum(), q, shape.curve_bits)
-
-
-def _room(goal: Problem, rest: Codes) -> tuple[Codes, Codes]:
-    """Bounds of what may be added to the rest of a sum, by segment."""
-    return (goal.low - rest).max(axis=1), (goal.high - rest).min(axis=1)
 
 
 def _slopes(low: Codes, high: Codes) -> Iterator[Codes]:

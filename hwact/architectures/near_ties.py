@@ -18,7 +18,7 @@ import numpy as np
 from hwact.architectures.digits import sum_by_booth, sum_by_number
 from hwact.architectures.folding import Folding, roundest
 from hwact.architectures.problem import MAX_OUTPUT_WIDTH, UnitSpec
-from hwact.architectures.row_fit import Coefficients, Shape
+from hwact.architectures.row_fit import Coefficients, Shape, projection, room
 from hwact.exact import Booleans
 from hwact.formats import Codes, Rounding
 
@@ -115,25 +115,13 @@ class _Fit:
         relative = self.aim.exact - self.aim.exact[:, self.v.size // 2, None]
         basis = 2 * self.v + 1
         outer = np.where(np.abs(basis) > self.v.size // 2, 1, -1)  # is 0 for every line
-        curve, slope = (
-            np.zeros_like(self.c2),
-            self._projection(relative, basis, self.v, self.shape.slope_bits),
-        )
-        if self.shape.degree == 2:
-            curve = self._projection(relative, outer, self.q, self.shape.curve_bits)
-            tilt = np.array(
-                [[(basis * self.q).sum()]]
-            )  # of the squares, which are even about 0 or about -1/2
-            lean = curve[:, None] * tilt << self.shape.slope_bits
-            slope = slope - (lean // int((basis * self.v).sum()) >> self.shape.curve_bits)[:, 0]
-        return curve, slope
-
-    @staticmethod
-    def _projection(values: Codes, basis: Codes, unit: Codes, fraction_bits: int) -> Codes:
-        """The coefficient of a unit by a basis that is orthogonal to the others, rounded down."""
-        scale = int((basis * unit).sum()) << RESOLUTION
-        sums = (values @ basis).tolist()
-        return np.array([(each << fraction_bits) // scale if scale else 0 for each in sums])
+        slope = projection(relative, basis, self.v, self.shape.slope_bits, RESOLUTION)
+        if self.shape.degree < 2:
+            return np.zeros_like(slope), slope
+        curve = projection(relative, outer, self.q, self.shape.curve_bits, RESOLUTION)
+        tilt = (basis * self.q).sum()  # of the squares, which are even about 0 or about -1/2
+        lean = (curve * tilt << self.shape.slope_bits) // (basis * self.v).sum()
+        return curve, slope - (lean >> self.shape.curve_bits)
 
     def _steps(self, most: tuple[int, int]) -> list[tuple[int, int]]:
         """Steps away from the ideal, the nearest first."""
@@ -147,7 +135,7 @@ class _Fit:
         left, aim = np.arange(self.c0.size), self.aim
         for step in self._steps(_STEPS):
             c1, c2 = self._at(left, step)
-            low, high = self._room(aim, c1, c2)
+            low, high = room(aim.low, aim.high, self._rest(c1, c2))
             fits = low <= high
             suited = left[fits]
             self.c1[suited], self.c2[suited] = c1[fits], c2[fits]
@@ -161,11 +149,6 @@ class _Fit:
     def _at(self, segments: Codes | int, step: tuple[int, int]) -> tuple[Codes, Codes]:
         slope, curve = step
         return self.slope[segments] + slope, self.curve[segments] + curve
-
-    def _room(self, aim: Goal, c1: Codes, c2: Codes) -> tuple[Codes, Codes]:
-        """Bounds of the constant."""
-        rest = self._rest(c1, c2)
-        return (aim.low - rest).max(axis=1), (aim.high - rest).min(axis=1)
 
     def _rest(self, c1: Codes, c2: Codes) -> Codes:
         """The sum without the constant, shape (segments, addresses)."""
@@ -195,8 +178,9 @@ class _Fit:
         """
         c1, c2 = np.array([self._at(segment, step) for step in self._steps(_MORE_STEPS)]).T
         aim = self.aim.part(np.full(c1.size, segment))
-        low, high = self._room(aim, c1, c2)
-        short = aim.low - self._rest(c1, c2) > high[:, None]
+        rest = self._rest(c1, c2)
+        low, high = room(aim.low, aim.high, rest)
+        short = aim.low - rest > high[:, None]
         count = np.where(low - high <= 1, short.sum(axis=1), _NEVER)
         best = int(count.argmin())
         self.c0[segment], self.c1[segment], self.c2[segment] = high[best], c1[best], c2[best]

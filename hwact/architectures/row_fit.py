@@ -231,9 +231,9 @@ class _Fit:
         self.low, self.high = np.full_like(self.low, _NEVER), np.full_like(self.high, -_NEVER)
         self.score = np.full_like(self.low, -2 * _NEVER)
         self._offer((c1, c2), self._line(c1), self._curve(c2), self._rows(c2), np.zeros_like(c1))
-        room = (self.high - self.low).min(axis=1)
-        k = int(room.argmax())
-        return Coefficients(roundest(self.low[k], self.high[k]), c1, c2, k) if room[k] >= 0 else None
+        least = (self.high - self.low).min(axis=1)
+        k = int(least.argmax())
+        return Coefficients(roundest(self.low[k], self.high[k]), c1, c2, k) if least[k] >= 0 else None
 
     def _rows(self, c2: Codes) -> int:
         return sum(bool(digit.any()) for digit in minimal_digits(c2)) if self.shape.degree == 2 else 0
@@ -242,10 +242,10 @@ class _Fit:
         self, chosen: tuple[Codes, Codes], line: Codes, curve: Codes, rows: int, weight: Codes
     ) -> None:
         """Keep coefficients where they fit with fewer digits, or as many and more room."""
-        low, high = self._room(self.goal.low, self.goal.high, line + curve)
+        low, high = room(self.goal.low, self.goal.high, line + curve)
         low, high = low - self.carries, high - self.carries
         if self.goal.mirrored:  # there ~c0 and the rows ~r of the curve are added
-            bottom, top = self._room(*self.goal.mirrored, line - curve - rows)
+            bottom, top = room(*self.goal.mirrored, line - curve - rows)
             low = np.maximum(low, self.mirror - top + self.carries)
             high = np.minimum(high, self.mirror - bottom + self.carries)
             if self.mirror >= 0:  # inverting keeps to the bits of the centre
@@ -255,10 +255,6 @@ class _Fit:
         self.score = np.where(better, score, self.score)
         self.low, self.high = np.where(better, low, self.low), np.where(better, high, self.high)
         self.c1, self.c2 = (np.where(better, *pair) for pair in zip(chosen, (self.c1, self.c2), strict=True))
-
-    @staticmethod
-    def _room(low: Codes, high: Codes, rest: Codes) -> tuple[Codes, Codes]:
-        return (low - rest).max(axis=1), (high - rest).min(axis=1)
 
     def _line(self, c1: Codes) -> Codes:
         if not c1.any():  # the hardware has no rows then, not even inverted ones
@@ -294,7 +290,18 @@ def digit_counts(numbers: Codes) -> Codes:
     return counts
 
 
-def projection(values: Codes, basis: Codes, unit: Codes, fraction_bits: int) -> Codes:
-    """The coefficient of a unit by a basis that is orthogonal to the others, rounded down, in integers."""
-    scale = int((basis * unit).sum())
-    return ((values @ basis) << fraction_bits) // (scale << RESOLUTION) if scale else 0 * values[:, 0]
+def projection(
+    values: Codes, basis: Codes, unit: Codes, fraction_bits: int, resolution: int = RESOLUTION
+) -> Codes:
+    """The coefficient of a unit by a basis that is orthogonal to the others, rounded down.
+
+    Of values in units of ``2**-resolution`` of the unit's.
+    """
+    scale = int((basis * unit).sum()) << resolution
+    sums = (values @ basis).tolist()  # Python's integers, since a shift may leave 64 bits
+    return np.array([(each << fraction_bits) // scale if scale else 0 for each in sums], np.int64)
+
+
+def room(low: Codes, high: Codes, rest: Codes) -> tuple[Codes, Codes]:
+    """Bounds of what may be added to the rest of a sum, by segment."""
+    return (low - rest).max(axis=1), (high - rest).min(axis=1)

@@ -259,6 +259,13 @@ def offset(x: Node, segment_bits: int) -> Node:
     return v.named("v")
 
 
+def squared(v: Node, dropped_bits: int, squares: Codes) -> Node:
+    """The tabulated square of an offset, by its distance from the centre without its lowest bits."""
+    top = v >> dropped_bits
+    distance = top.less_than(0).select(~top, top).known(0, top.high)
+    return distance.lookup(tuple(squares.tolist())).named("square")
+
+
 def kept_sum(x: Input, rows: list[Node], codes: Codes, carries: int = 0) -> Node:
     """The sum of rows, one after the other, and of ones at carry inputs; its range is that over all codes."""
     values, *others = evaluate_nodes(x, tuple(rows), codes)
@@ -335,8 +342,6 @@ class _Builder:
         shape, c2 = self.shape, self.coefficients.c2
         if not c2.any():
             return []
-        top = self.v >> (shape.segment_bits - shape.square_address)
-        distance = top.less_than(0).select(~top, top).known(0, top.high)
-        square = as_node(distance).lookup(tuple(shape.squares().tolist())).named("square")
+        square = squared(self.v, shape.segment_bits - shape.square_address, shape.squares())
         rows = rows_by_number(lambda d: self._table(d).named("curve"), c2, square, shape.curve_bits)
         return [self._mirrored(row) for row in rows]
