@@ -29,10 +29,11 @@ from hwact.architectures.rows import (
     MAX_INPUT_WIDTH,
     MAX_OUTPUT_WIDTH,
     MAX_SEGMENT_BITS,
-    SQUARES,
+    MAX_SQUARE_BITS,
     kept_sum,
     offset,
     saturations,
+    square_fields,
     squared,
 )
 from hwact.datapath import Datapath, Node
@@ -45,7 +46,6 @@ MIN_INPUT_WIDTH = 11  # below, tables are smaller
 MAX_GUARD_BITS = 5
 LENGTHS = 2
 OTHERS = ("other_format", "other_accuracy")  # what the parameters say of the other output
-_FINEST_CURVE = 4
 
 
 def candidates(_: UnitSpec) -> Iterator[Parameters]:
@@ -97,17 +97,8 @@ def _longest(specs: Specs, saturate: int) -> list[Shape]:
 
 def _roomy(saturate: int, length: int) -> Shape:
     """With the most bits in every place."""
-    address, bits = SQUARES[-1]
-    return Shape(
-        saturate,
-        length,
-        MAX_GUARD_BITS,
-        MAX_GUARD_BITS,
-        length + 1,
-        _FINEST_CURVE,
-        min(length, address),
-        bits,
-    )
+    square = square_fields(length, MAX_SQUARE_BITS)
+    return Shape(saturate, length, MAX_GUARD_BITS, MAX_GUARD_BITS, length + 1, **square)
 
 
 def _cheapest(specs: Specs, shape: Shape) -> Shape | None:
@@ -124,8 +115,8 @@ def _cheapest(specs: Specs, shape: Shape) -> Shape | None:
 def _fewer(shape: Shape, field: str) -> list[Shape]:
     """The shapes with fewer bits in one place, fewest first, and the shape itself."""
     if field == "square_bits":
-        squares = [(min(shape.segment_bits, a), b) for a, b in SQUARES]
-        return [dataclasses.replace(shape, square_address=a, square_bits=b) for a, b in squares]
+        squares = (square_fields(shape.segment_bits, bits) for bits in range(2, shape.square_bits + 1))
+        return [dataclasses.replace(shape, **square) for square in squares]
     most = getattr(shape, field)
     return [Shape(**(vars(shape) | {field: bits})) for bits in range(1, most + 1)]
 

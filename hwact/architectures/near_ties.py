@@ -8,19 +8,16 @@ codes that the best ones miss by one unit of the sum are corrected one by one.
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
-from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 
 from hwact.architectures.digits import sum_by_booth, sum_by_number
-from hwact.architectures.folding import Folding, roundest
-from hwact.architectures.problem import MAX_OUTPUT_WIDTH, UnitSpec
-from hwact.architectures.row_fit import Coefficients, Shape, projection, room
-from hwact.exact import Booleans
-from hwact.formats import Codes, Rounding
+from hwact.architectures.folding import roundest
+from hwact.architectures.problem import UnitSpec
+from hwact.architectures.row_fit import Coefficients, Goal, Shape, goal, projection, room
+from hwact.formats import Codes
 
 RESOLUTION = 6
 _STEPS = (6, 3)  # of slope and curve, either way
@@ -30,69 +27,12 @@ _SAMPLED_MISSES = 4
 _NEVER = 1 << 30
 
 
-@dataclass(frozen=True, eq=False)
-class Goal:
-    """What the sum may be on every address, by segments.
-
-    Parameters
-    ----------
-    low, high : int64 arrays, shape (segments, addresses)
-        Inclusive bounds of the sum.
-    exact : int64 array, shape (segments, addresses)
-        The exact function in units of ``2**-RESOLUTION`` of the sum's last place.
-    """
-
-    low: Codes
-    high: Codes
-    exact: Codes
-
-    def cut(self, segment_bits: int) -> Goal:
-        """In segments of a length."""
-        return Goal(*(each.reshape(-1, 1 << segment_bits) for each in (self.low, self.high, self.exact)))
-
-    def part(self, segments: Codes | Booleans) -> Goal:
-        """Some of the segments."""
-        return Goal(self.low[segments], self.high[segments], self.exact[segments])
-
-
-@lru_cache(maxsize=32)
-def folded(spec: UnitSpec, shape: Shape) -> Folding:
-    """What is left of the function to fit, and the logic around it."""
-    floor = spec.accuracy.kind == "correct" and spec.rounding is Rounding.FLOOR
-    return Folding(spec, shape.folding, shape.guard_bits, saturated=shape.saturate > 0, nearest=not floor)
-
-
-@lru_cache(maxsize=8)
-def _goal(spec: UnitSpec, kind: str, saturate: int, guard_bits: int) -> Goal:
-    """All addresses as one segment."""
-    shape = Shape(kind, saturate, 1, "booth", 1, guard_bits)
-    goal = folded(spec, shape)
-    inside = folded(_unsaturated(spec), shape) if saturate else goal
-    return Goal(*goal.intervals(), inside.targets(guard_bits + RESOLUTION))
-
-
-@lru_cache(maxsize=8)
-def _unsaturated(spec: UnitSpec) -> UnitSpec:
-    """With an output that does not saturate in the segments in which the output asked for begins to."""
-    outside = spec.output_format
-    wider = min(MAX_OUTPUT_WIDTH - outside.width, 2)
-    return dataclasses.replace(
-        spec, output_format=dataclasses.replace(outside, integer_bits=outside.integer_bits + wider)
-    )
-
-
-def saturates(spec: UnitSpec) -> bool:
-    """Whether the output saturates by more than an ulp somewhere."""
-    exact, inside = spec.exact, _unsaturated(spec).exact
-    return bool((np.abs((inside.floor >> inside.guard_bits) - (exact.floor >> exact.guard_bits)) > 1).any())
-
-
 @lru_cache(maxsize=64)
 def fitted(spec: UnitSpec, shape: Shape) -> Coefficients | None:
     """Coefficients of all segments; none where too many codes would have to be corrected."""
     if shape.guard_bits < max(1, -spec.frac_shift) or shape.slope_bits < 0:
         return None
-    whole = _goal(spec, shape.folding, shape.saturate, shape.guard_bits).cut(shape.segment_bits)
+    whole = goal(spec, shape.folding, shape.saturate, shape.guard_bits, RESOLUTION).cut(shape.segment_bits)
     segments = whole.exact.shape[0]
     some = np.arange(0, segments, max(1, segments // _SAMPLED_SEGMENTS))
     if some.size < segments and _Fit(shape, whole.part(some)).missed().size > _SAMPLED_MISSES:

@@ -8,6 +8,7 @@ intersecting what every code of the segment permits.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -15,9 +16,10 @@ from functools import cached_property, lru_cache
 import numpy as np
 
 from hwact.architectures.digits import minimal_digits, sum_by_booth, sum_by_number
-from hwact.architectures.folding import roundest
-from hwact.architectures.problem import UnitSpec
-from hwact.formats import Codes
+from hwact.architectures.folding import Folding, roundest
+from hwact.architectures.problem import MAX_OUTPUT_WIDTH, UnitSpec
+from hwact.exact import Booleans
+from hwact.formats import Codes, Rounding
 
 RESOLUTION = 12
 MAX_CARRIES = 12
@@ -34,8 +36,9 @@ class Shape:
     Parameters
     ----------
     folding : str
-        ``plain``, or ``odd``: x and its one's complement share a segment, whose slope they share, while
-        constant and curve are inverted for negative x. ``magnitude``: that of |x| is.
+        ``plain``; ``odd``: x and its one's complement share a segment, whose slope they share, while
+        constant and curve are inverted for negative x; or ``magnitude``: x and -x share a segment, whose sum
+        is mirrored, or added to a base, as by :class:`~hwact.architectures.folding.Folding`.
     saturate : int
         1 where the sum may leave the output format, and saturates.
     degree : int
@@ -108,6 +111,63 @@ class Coefficients:
 
 
 @dataclass(frozen=True, eq=False)
+class Goal:
+    """What the sum may be on every address, by segments.
+
+    Parameters
+    ----------
+    low, high : int64 arrays, shape (segments, addresses)
+        Inclusive bounds of the sum.
+    exact : int64 array, shape (segments, addresses)
+        The exact function, in units of a power of two of the sum's last place.
+    """
+
+    low: Codes
+    high: Codes
+    exact: Codes
+
+    def cut(self, segment_bits: int) -> Goal:
+        """In segments of a length."""
+        return Goal(*(each.reshape(-1, 1 << segment_bits) for each in (self.low, self.high, self.exact)))
+
+    def part(self, segments: Codes | Booleans) -> Goal:
+        """Some of the segments."""
+        return Goal(self.low[segments], self.high[segments], self.exact[segments])
+
+
+@lru_cache(maxsize=32)
+def folded(spec: UnitSpec, shape: Shape) -> Folding:
+    """What is left of the function to fit, and the logic around it."""
+    floor = spec.accuracy.kind == "correct" and spec.rounding is Rounding.FLOOR
+    return Folding(spec, shape.folding, shape.guard_bits, saturated=shape.saturate > 0, nearest=not floor)
+
+
+@lru_cache(maxsize=8)
+def goal(spec: UnitSpec, kind: str, saturate: int, guard_bits: int, resolution: int) -> Goal:
+    """All addresses as one segment, the exact function with so many bits more than the sum."""
+    shape = Shape(kind, saturate, 1, "booth", 1, guard_bits)
+    folding = folded(spec, shape)
+    inside = folded(_unsaturated(spec), shape) if saturate else folding
+    return Goal(*folding.intervals(), inside.targets(guard_bits + resolution))
+
+
+@lru_cache(maxsize=8)
+def _unsaturated(spec: UnitSpec) -> UnitSpec:
+    """With an output that does not saturate in the segments in which the output asked for begins to."""
+    outside = spec.output_format
+    wider = min(MAX_OUTPUT_WIDTH - outside.width, 2)
+    return dataclasses.replace(
+        spec, output_format=dataclasses.replace(outside, integer_bits=outside.integer_bits + wider)
+    )
+
+
+def saturates(spec: UnitSpec) -> bool:
+    """Whether the output saturates by more than an ulp somewhere."""
+    exact, inside = spec.exact, _unsaturated(spec).exact
+    return bool((np.abs((inside.floor >> inside.guard_bits) - (exact.floor >> exact.guard_bits)) > 1).any())
+
+
+@dataclass(frozen=True, eq=False)
 class Problem:
     """What the sum may be on every code, by segments.
 
@@ -156,13 +216,13 @@ def centre(spec: UnitSpec, guard_bits: int) -> int:
 @lru_cache(maxsize=16)
 def problem(spec: UnitSpec, folding: str, saturate: int, segment_bits: int, guard_bits: int) -> Problem:
     """The problem that segments of a length must solve."""
+    length, places = 1 << segment_bits, np.arange(1 << segment_bits)
+    if folding != "odd":
+        aim = goal(spec, folding, saturate, guard_bits, RESOLUTION).cut(segment_bits)
+        return Problem(aim.low, aim.high, None, aim.exact, places)
     low, high = spec.unclamped() if saturate else spec.allowed
     low, high = low << guard_bits, ((high + 1) << guard_bits) - 1
     exact = spec.exact.floor >> (spec.exact.guard_bits - guard_bits - RESOLUTION)
-    length, places = 1 << segment_bits, np.arange(1 << segment_bits)
-    if folding == "plain":
-        low, high, exact = (array.reshape(-1, length) for array in (low, high, exact))
-        return Problem(low, high, None, exact, places)
     half = low.size // 2
     mirrored = low[:half].reshape(-1, length)[::-1], high[:half].reshape(-1, length)[::-1]
     low, high, exact = (array[half:].reshape(-1, length) for array in (low, high, exact))
@@ -180,6 +240,8 @@ def _some(
 @lru_cache(maxsize=512)
 def plausible(spec: UnitSpec, shape: Shape) -> bool:
     """Whether samples of the codes permit a shape: if not, no coefficients fit."""
+    if shape.folding == "magnitude" and shape.guard_bits < max(1, -spec.frac_shift):
+        return False
     key = spec, shape.folding, shape.saturate, shape.segment_bits, shape.guard_bits
     return all(
         _Fit(shape, _some(*key, few), _mirror(spec, shape)).best() is not None for few in (True, False)

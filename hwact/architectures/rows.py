@@ -26,7 +26,7 @@ from hwact.architectures import near_ties
 from hwact.architectures.digits import rows_by_booth, rows_by_number
 from hwact.architectures.folding import foldings
 from hwact.architectures.problem import InfeasibleError, Parameters, UnitSpec
-from hwact.architectures.row_fit import Coefficients, Shape, centre, fitted, plausible
+from hwact.architectures.row_fit import Coefficients, Shape, centre, fitted, folded, plausible, saturates
 from hwact.datapath import Datapath, Node
 from hwact.datapath.cost import area
 from hwact.datapath.evaluate import evaluate_nodes
@@ -41,8 +41,7 @@ MAX_SEGMENT_BITS = 9  # of the address
 MAX_GUARD_BITS = 4
 DIGITS = ("slope", "booth")
 LENGTHS = 3
-SQUARES = ((4, 4), (5, 4), (6, 4), (6, 5), (7, 6))
-_FINEST_CURVE = 4
+MAX_SQUARE_BITS = 7
 MIN_CORRECTED_WIDTH = 10  # of the input; below, a table is smaller
 MAX_CORRECTED_LENGTH = 10  # bits of an offset
 CORRECTIONS = 24
@@ -79,9 +78,8 @@ def _corrected(spec: UnitSpec) -> Iterator[Shape]:
     so much shorter ones than a curve that it only pays where these are short.
     """
     either = saturations(spec)
-    either = either[near_ties.saturates(spec) :] if len(either) > 1 else either
-    folds = (f.kind for f in foldings(spec, max(1, -spec.frac_shift)) if f.kind in ("magnitude", "plain"))
-    kinds, shortest = sorted(folds), 2
+    either = either[saturates(spec) :] if len(either) > 1 else either
+    kinds, shortest = _folded(spec), 2
     for degree in (2, 1):
         shapes: list[Shape] = []
         for kind, saturate in itertools.product(kinds, either):
@@ -126,8 +124,12 @@ def _descended(spec: UnitSpec, shape: Shape) -> tuple[float, Shape] | None:
 
 
 def _squared(shape: Shape, bits: int) -> Shape:
-    address = min(bits, shape.segment_bits)
-    return dataclasses.replace(shape, curve_bits=bits, square_address=address, square_bits=bits)
+    return Shape(**(vars(shape) | square_fields(shape.segment_bits, bits)))
+
+
+def square_fields(segment_bits: int, bits: int) -> dict[str, int]:
+    """Those of a shape whose square and its coefficient have so many bits."""
+    return {"curve_bits": bits, "square_address": min(bits, segment_bits), "square_bits": bits}
 
 
 def _less_guard(shape: Shape) -> Shape:
@@ -164,7 +166,14 @@ def _foldings(spec: UnitSpec) -> list[str]:
         return ["plain"]
     middle = symmetry.offset / spec.output_format.ulp
     fits = middle.denominator == 1 and middle.numerator.bit_count() < 2 and middle >= 0
-    return ["odd", "plain"] if fits and symmetry.sign < 0 and not symmetry.slope else ["plain"]
+    odd = fits and symmetry.sign < 0 and not symmetry.slope
+    return ["odd"] * odd + ["magnitude"] * ("magnitude" in _folded(spec)) + ["plain"]
+
+
+def _folded(spec: UnitSpec) -> list[str]:
+    """The kinds of folding that leave one table for each coefficient."""
+    kinds = {folding.kind for folding in foldings(spec, max(1, -spec.frac_shift))}
+    return sorted(kinds & {"magnitude", "plain"})
 
 
 def saturations(spec: UnitSpec) -> list[int]:
@@ -176,7 +185,7 @@ def saturations(spec: UnitSpec) -> list[int]:
 
 def _longest(spec: UnitSpec, shape: Shape) -> list[Shape]:
     """The cheapest shapes of the greatest feasible segment lengths."""
-    width = spec.input_format.width - (shape.folding == "odd")
+    width = spec.input_format.width - (shape.folding != "plain")
     lengths = range(max(shape.degree, width - MAX_SEGMENT_BITS), width)
     roomy = [_roomy(dataclasses.replace(shape, segment_bits=length)) for length in lengths]
     feasible = bisect.bisect_left(roomy, True, key=lambda most: not plausible(spec, most))
@@ -186,30 +195,25 @@ def _longest(spec: UnitSpec, shape: Shape) -> list[Shape]:
 
 def _roomy(shape: Shape) -> Shape:
     """With the most bits in every place."""
-    length = shape.segment_bits
-    shape = dataclasses.replace(shape, slope_bits=length)
-    if shape.degree < 2:
-        return shape
-    address, bits = SQUARES[-1]
-    return dataclasses.replace(
-        shape, curve_bits=_FINEST_CURVE, square_address=min(length, address), square_bits=bits
-    )
+    shape = dataclasses.replace(shape, slope_bits=shape.segment_bits)
+    return _squared(shape, MAX_SQUARE_BITS) if shape.degree == 2 else shape
 
 
 def _cheapest(spec: UnitSpec, shape: Shape) -> Shape | None:
     """The fewest bits in every place, one place after the other; none where the most do not suffice."""
-    path = [shape]
+    if fitted(spec, shape) is None:
+        return None
     for field in ("guard_bits", "square_bits", "slope_bits", "curve_bits"):
-        choices = _fewer(path[-1], field)
-        path.append(choices[bisect.bisect_left(choices[:-1], True, key=lambda s: plausible(spec, s))])
-    return next((shape for shape in reversed(path) if fitted(spec, shape) is not None), None)
+        choices = _fewer(shape, field)
+        fits = bisect.bisect_left(choices[:-1], True, key=lambda fewer: fitted(spec, fewer) is not None)
+        shape = choices[fits]
+    return shape
 
 
 def _fewer(shape: Shape, field: str) -> list[Shape]:
     """The shapes with fewer bits in one place, fewest first, and the shape itself."""
-    if field == "square_bits" and shape.degree == 2:
-        squares = [(min(shape.segment_bits, a), b) for a, b in SQUARES]
-        return [dataclasses.replace(shape, square_address=a, square_bits=b) for a, b in squares]
+    if field == "square_bits":
+        return [_squared(shape, bits) for bits in range(1, shape.square_bits + 1)] or [shape]
     most = getattr(shape, field)
     return [Shape(**(vars(shape) | {field: bits})) for bits in range(most + 1)]
 
@@ -235,8 +239,8 @@ def _result(spec: UnitSpec, shape: Shape, coefficients: Coefficients) -> tuple[I
     """The input, and the result before saturation."""
     x = spec.input()
     total = _Builder(spec, shape, coefficients, x).result()
-    if shape.corrections:
-        return x, near_ties.folded(spec, shape).result(x, total)
+    if shape.corrections or shape.folding == "magnitude":
+        return x, folded(spec, shape).result(x, total)
     return x, total >> shape.guard_bits
 
 
@@ -289,15 +293,20 @@ class _Builder:
         self.v, self.segment = offset(self.address, shape.segment_bits), self._segment()
 
     def _segment(self) -> Node:
-        """The segment's number: from 0 on for an odd function, else the bits as they are."""
+        """The segment's number: from 1 on for an odd function, else the bits as they are.
+
+        It is a sum either way, so that a chain of carries makes it, for the reason of `_magnitude`.
+        """
         length = self.shape.segment_bits
         if self.shape.folding == "odd":
-            high = self.x >> length
-            return self.negative.select(~high, high).known(0, high.high).named("segment")
+            high = self.address.bits(length, self.address.width - 1 - length)
+            return self.negative.select(0 - high, high + 1).bits(0, high.width).named("segment")
         return self.address.bits(length, self.address.width - length).named("segment")
 
     def _table(self, values: Codes) -> Node:
-        if self.shape.folding == "plain" and self.spec.input_format.signed:
+        if self.shape.folding == "odd":
+            values = np.roll(values, 1)
+        elif self.shape.folding == "plain" and self.spec.input_format.signed:
             values = np.roll(values, values.size // 2)
         return self.segment.lookup(tuple(values.tolist()))
 

@@ -279,7 +279,7 @@ def area(datapath: g.Datapath, hardware: Target) -> float:
 def amounts(datapath: g.Datapath, hardware: Target) -> dict[str, float]:
     """What a graph has of all that is in `Prices`, outside multiplier blocks."""
     nodes = datapath.nodes
-    absorbed = {id(select) for node in nodes for select in _absorbed(node, hardware)}
+    absorbed = {id(part) for node in nodes for part in (*_absorbed(node, hardware), *_sums(node)[1:])}
     counts: dict[str, float] = defaultdict(float)
     for node in nodes:
         free = id(node) in absorbed or isinstance(node, g.WIRING) or g.is_sign(node)
@@ -338,7 +338,9 @@ def _added(node: g.Add | g.Subtract, _: Target) -> tuple[str, float]:
 
 
 def _selected(node: g.Select, _: Target) -> tuple[str, float]:
-    """A gate in front of an adder shares its look-up table."""
+    """A gate in front of an adder shares its look-up table; so does a choice between sums."""
+    if _sums(node):
+        return "selection", 0
     gates = any(isinstance(end, g.Constant) and end.low == 0 for end in (node.if_one, node.if_zero))
     return "gate" if gates else "selection", node.width
 
@@ -379,11 +381,25 @@ RESHAPED = 4  # inputs of look-up tables whose networks synthesis takes apart, o
 def _computed(node: g.Node) -> bool:
     """Whether logic lies before a node: synthesis then spreads a table over the inputs of that logic.
 
-    Through the carry chain of a sum it does not look.
+    Through a chain of carries it does not look.
     """
     while isinstance(node, g.WIRING) and node.operands:
         node = node.operands[0]
-    return not isinstance(node, g.Input | g.Add | g.Subtract)
+    chained = isinstance(node, g.Negate) and node.form is g.Negation.CHAIN
+    return not (chained or isinstance(node, g.Input | g.Add | g.Subtract) or _sums(node))
+
+
+def _sums(node: g.Node) -> tuple[g.Node, ...]:
+    """The two sums of one value with constants between which a selection chooses; else nothing.
+
+    Synthesis makes one adder of them.
+    """
+    match node:
+        case g.Select(
+            if_one=g.Subtract(a=g.Constant(), b=one) as minus, if_zero=g.Add(a=zero, b=g.Constant()) as plus
+        ) if one is zero:
+            return minus, plus
+    return ()
 
 
 @lru_cache(maxsize=4096)
