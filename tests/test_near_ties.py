@@ -111,7 +111,7 @@ def test_accuracies_that_leave_a_choice_do_not_wait_for_them() -> None:
 
 
 def test_segments_in_which_the_output_saturates_are_as_long_as_others() -> None:
-    spec = specification("exp", width=12, accuracy="faithful")  # without corrections only the shortest fit
+    spec = specification("exp", width=12, accuracy="correct")  # without corrections none fits
     designs = narrow(spec)
     assert len(designs) == len([*rows.candidates(spec)])
     for design in designs:

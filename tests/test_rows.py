@@ -92,13 +92,18 @@ def test_every_candidate_meets_its_accuracy(
         assert again.estimated_area == design.estimated_area
 
 
-def test_odd_functions_share_one_side() -> None:
-    for name, outside in (("tanh", "SQ1.9"), ("sigmoid", "UQ0.10")):
-        spec = specification(name, width=10, output_format=outside, accuracy="faithful")
-        assert {"odd", "plain"} == {str(p["folding"]) for p in rows.candidates(spec)}
-    assert {"plain"} == {
-        str(p["folding"]) for p in rows.candidates(specification("gelu", width=10, accuracy="faithful"))
-    }
+@pytest.mark.parametrize(
+    ("name", "outside", "kinds"),
+    [
+        ("tanh", "SQ1.9", {"odd", "magnitude", "plain"}),
+        ("sigmoid", "UQ0.10", {"odd", "magnitude", "plain"}),
+        ("gelu", "SQ4.6", {"magnitude", "plain"}),
+        ("elu", "SQ4.6", {"plain"}),
+    ],
+)
+def test_symmetric_functions_share_one_side(name: str, outside: str, kinds: set[str]) -> None:
+    spec = specification(name, width=10, output_format=outside, accuracy="faithful")
+    assert {str(p["folding"]) for p in rows.candidates(spec)} == kinds
 
 
 def test_parameters_that_do_not_suffice_are_refused() -> None:

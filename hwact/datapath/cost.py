@@ -9,14 +9,10 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import lru_cache
-from typing import Any
-
-import numpy as np
-import numpy.typing as npt
 
 from hwact.datapath import graph as g
 from hwact.datapath.block import Block
+from hwact.datapath.minterms import minterm_luts
 from hwact.errors import ArgumentError
 from hwact.formats import Rounding
 
@@ -166,7 +162,7 @@ TARGETS = {
             stage_delay=5000,
             prices=Prices(
                 addition=0.8,
-                kept_addition=1.1,
+                kept_addition=1.4,
                 selection=0.25,
                 gate=0.1,
                 product=4,
@@ -178,7 +174,7 @@ TARGETS = {
                 constant_comparison=0.22,
                 rounding=1,
                 saturation=0.5,
-                table=0.8,
+                table=0.75,
                 computed_table=0.9,
                 network=1.1,
             ),
@@ -248,7 +244,7 @@ TARGETS = {
 # DSP48E1 is assumed.
 BLOCKS = {
     "xc7": Block(name="DSP48E1", widths=(25, 18), least=9, unsigned_bits=1, area=40, delay=4500, adds=True),
-    "ecp5": Block(name="MULT18X18D", widths=(18, 18), least=2, unsigned_bits=0, area=100, delay=6300),
+    "ecp5": Block(name="MULT18X18D", widths=(18, 18), least=2, unsigned_bits=0, area=40, delay=6300),
     "ice40": Block(name="SB_MAC16", widths=(16, 16), least=11, unsigned_bits=0, area=20, delay=14000),
 }
 
@@ -371,7 +367,7 @@ def _compared(node: g.Compare, _: Target) -> tuple[str, float]:
 def _tabulated(node: g.Lookup, hardware: Target) -> tuple[str, float]:
     if node.lut_inputs > RESHAPED and node.network is not None:
         return "network", len(node.network.cells)
-    luts = _minterm_luts(node.table, hardware.lut_inputs) + (node.lut_inputs > 0)
+    luts = minterm_luts(node.table, hardware.lut_inputs) + (node.lut_inputs > 0)
     return "computed_table" if _computed(node.address) else "table", luts
 
 
@@ -381,12 +377,11 @@ RESHAPED = 4  # inputs of look-up tables whose networks synthesis takes apart, o
 def _computed(node: g.Node) -> bool:
     """Whether logic lies before a node: synthesis then spreads a table over the inputs of that logic.
 
-    Through a chain of carries it does not look.
+    Through the carry chain of a sum it does not look.
     """
     while isinstance(node, g.WIRING) and node.operands:
         node = node.operands[0]
-    chained = isinstance(node, g.Negate) and node.form is g.Negation.CHAIN
-    return not (chained or isinstance(node, g.Input | g.Add | g.Subtract) or _sums(node))
+    return not (isinstance(node, g.Input | g.Add | g.Subtract) or _sums(node))
 
 
 def _sums(node: g.Node) -> tuple[g.Node, ...]:
@@ -400,35 +395,6 @@ def _sums(node: g.Node) -> tuple[g.Node, ...]:
         ) if one is zero:
             return minus, plus
     return ()
-
-
-@lru_cache(maxsize=4096)
-def _minterm_luts(table: tuple[int, ...], lut_inputs: int) -> float:
-    """Distinct leaf functions of every output bit, and the multiplexers that join them."""
-    depth = max(lut_inputs, (len(table) - 1).bit_length())
-    entries = np.array(table + (table[-1],) * ((1 << depth) - len(table)))
-    word = np.dtype(f"u{(1 << lut_inputs) // 8}")
-    total = 0.0
-    for bit in range(int(max(entries.max(), ~entries.min())).bit_length() + 1):
-        leaves = np.packbits((entries >> bit & 1).astype(np.bool_), bitorder="little").view(word)
-        functions = np.unique(np.where(leaves & 1, ~leaves, leaves))  # a complement is free
-        leaf, join = (1, 1) if lut_inputs == 4 or functions.size == 1 else (1.5, 0.3)  # as Yosys finds them
-        total += np.count_nonzero(functions) * leaf + _multiplexers(leaves) * join
-    return total
-
-
-def _multiplexers(blocks: npt.NDArray[np.unsignedinteger[Any]]) -> float:
-    """Distinct pairs of different blocks in the binary tree above the leaves; half, where one is constant."""
-    constant, numbers = np.unique(blocks, return_inverse=True)
-    constant = (constant == 0) | (constant == np.iinfo(blocks.dtype).max)
-    count = 0.0
-    while numbers.size > 1:
-        pairs, numbers = np.unique(numbers.reshape(-1, 2), axis=0, return_inverse=True)
-        differ = pairs[:, 0] != pairs[:, 1]
-        count += float((differ * (1 - 0.5 * constant[pairs].any(axis=1))).sum())
-        constant = constant[pairs[:, 0]] & ~differ
-        numbers = numbers.reshape(-1)
-    return count
 
 
 def _rounded(node: g.RoundShift, _: Target) -> tuple[str, float]:
