@@ -29,6 +29,7 @@ from hwact.errors import UnreachableError
 from hwact.formats import Codes
 from hwact.proof import Proof, prove
 
+CYCLE = 1 / 12  # what a cycle of latency counts for, of the area
 CHECKED_CODES = 1 << 12  # beside hostile ones, where the input has more than 24 bits
 
 
@@ -169,14 +170,18 @@ def choose(spec: UnitSpec, architecture: str = "auto", clock: float | None = Non
 
 
 def _clocked(found: Iterable[Design], clock: float) -> Design | None:
-    """The smallest design with the registers of its fewest cycles for a clock; none of none."""
+    """The smallest design with the registers of its fewest cycles for a clock; none of none.
+
+    A cycle more must save a part of the area.
+    """
     bare = [replace(design) for design in found]  # without their codes, which take memory
     best, least = max(bare, key=lambda design: design.highest_clock, default=None), math.inf
     for design in sorted(bare, key=lambda design: design.estimated_area):
         if design.estimated_area >= least:
             break
         if design.highest_clock >= clock:
-            total = pipelined_area(design.plan(design.cycles(clock)), design.spec.target)
+            latency = design.cycles(clock)
+            total = pipelined_area(design.plan(latency), design.spec.target) * (1 + latency * CYCLE)
             best, least = (design, total) if total < least else (best, least)
     if best is not None:
         best.cycles(clock)  # refuses where none reaches it

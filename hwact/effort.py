@@ -71,7 +71,7 @@ def build(
     each_block = target.block.area if target.block else 0
     with ThreadPoolExecutor() as threads:  # the work is done by processes of Yosys
         records = list(threads.map(measured, units))
-    areas = [record.area + each_block * record.dsps for record in records]
+    areas = [record.area + each_block * max(0, record.dsps - 1) for record in records]  # as the estimate
     return units[areas.index(min(areas))]
 
 

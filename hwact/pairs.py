@@ -22,7 +22,6 @@ from hwact.formats import MAX_LISTED_WIDTH, Format
 from hwact.functions.spec import FunctionSpec
 
 MOST = 4  # designs of each that are tried with each of the other
-MUCH, FAVOUR = 1 / 6, 3 / 4  # a pair that shares so much of its area counts for so much of its estimate
 _WIDE = Format.parse("SQ18.14")
 
 
@@ -112,14 +111,12 @@ def choose_pair(specs: tuple[UnitSpec, UnitSpec], architecture: str = "auto") ->
     tried = list(_on_joint_segments(specs)) if architecture in ("auto", joint.NAME) else []
     if architecture != joint.NAME or not tried:
         tried += product(*(_smallest(spec, architecture) for spec in specs))
-    return min(tried, key=_weighed)
+    return min(tried, key=_area)
 
 
-def _weighed(pair: tuple[Design, ...]) -> float:
-    """The estimated area of both; what is shared is saved for certain, while estimates are a quarter off."""
-    total = float(area(datapath_of(joined(pair)), pair[0].spec.target))
-    alone = sum(design.estimated_area for design in pair)
-    return total * FAVOUR if alone - total >= MUCH * alone else total
+def _area(pair: tuple[Design, ...]) -> float:
+    """The estimated area of both on common nodes."""
+    return float(area(datapath_of(joined(pair)), pair[0].spec.target))
 
 
 def _on_joint_segments(specs: tuple[UnitSpec, UnitSpec]) -> Iterator[tuple[Design, ...]]:

@@ -150,7 +150,7 @@ AREAS = {
     ("tanh", 8, "SQ1.7", "correct"): 46,
     ("silu", 8, "SQ4.4", "correct"): 33,
     ("gelu", 10, "SQ4.6", "faithful"): 43,
-    ("tanh", 10, "SQ1.9", "faithful"): 110,
+    ("tanh", 10, "SQ1.9", "faithful"): 115,
     ("elu", 12, "SQ4.8", "faithful"): 99,
 }
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A function and its gradient from the same polynomial segments, without multipliers.
 
-The high bits of the input select a segment, the low bits, centred, are the offset v in it::
+The high bits of the input, or of |x|, select a segment, the low bits, centred, are the offset v in it::
 
     bent = rows of c2[segment] * v
     slope = c1[segment] + bent
@@ -23,7 +23,15 @@ from functools import cached_property
 import numpy as np
 
 from hwact.architectures.digits import rows_by_booth, rows_by_number
-from hwact.architectures.joint_fit import Coefficients, Shape, Specs, fitted, product_shift
+from hwact.architectures.joint_fit import (
+    Coefficients,
+    Shape,
+    Specs,
+    between,
+    fitted,
+    foldings,
+    product_shift,
+)
 from hwact.architectures.problem import Accuracy, InfeasibleError, Parameters, UnitSpec
 from hwact.architectures.rows import (
     MAX_INPUT_WIDTH,
@@ -31,6 +39,7 @@ from hwact.architectures.rows import (
     MAX_SEGMENT_BITS,
     MAX_SQUARE_BITS,
     kept_sum,
+    magnitude,
     offset,
     saturations,
     square_fields,
@@ -45,6 +54,7 @@ NAME = "joint"
 MIN_INPUT_WIDTH = 11  # below, tables are smaller
 MAX_GUARD_BITS = 5
 LENGTHS = 2
+FOLDINGS = ("magnitude", "plain")
 OTHERS = ("other_format", "other_accuracy")  # what the parameters say of the other output
 
 
@@ -57,11 +67,12 @@ def pairs(specs: Specs) -> Iterator[tuple[Parameters, Parameters]]:
     """For function and gradient: the longest feasible segments, and the next."""
     if not _fits(specs):
         return
-    shapes: list[Shape] = []
-    for saturate in saturations(specs[0]):
-        shapes = shapes or _longest(specs, saturate)
-    for shape in shapes:
-        yield _parameters(shape, specs[1]), _parameters(shape, specs[0])
+    for folding in FOLDINGS:
+        shapes: list[Shape] = []
+        for saturate in saturations(specs[0]):
+            shapes = shapes or _longest(specs, folding, saturate)
+        for shape in shapes:
+            yield _parameters(shape, specs[1]), _parameters(shape, specs[0])
 
 
 def _parameters(shape: Shape, other: UnitSpec) -> Parameters:
@@ -83,22 +94,22 @@ def _fits(specs: Specs) -> bool:
     )
 
 
-def _longest(specs: Specs, saturate: int) -> list[Shape]:
+def _longest(specs: Specs, folding: str, saturate: int) -> list[Shape]:
     """The cheapest shapes of the greatest feasible segment lengths."""
-    width = specs[0].input_format.width
+    width = specs[0].input_format.width - (folding != "plain")
     found: list[Shape] = []
     for length in range(width - 3, width - MAX_SEGMENT_BITS - 1, -1):
-        shape = _cheapest(specs, _roomy(saturate, length))
+        shape = _cheapest(specs, _roomy(folding, saturate, length))
         found += [shape] if shape else []
         if len(found) == LENGTHS:
             break
     return found
 
 
-def _roomy(saturate: int, length: int) -> Shape:
+def _roomy(folding: str, saturate: int, length: int) -> Shape:
     """With the most bits in every place."""
     square = square_fields(length, MAX_SQUARE_BITS)
-    return Shape(saturate, length, MAX_GUARD_BITS, MAX_GUARD_BITS, length + 1, **square)
+    return Shape(folding, saturate, length, MAX_GUARD_BITS, MAX_GUARD_BITS, length + 1, **square)
 
 
 def _cheapest(specs: Specs, shape: Shape) -> Shape | None:
@@ -116,7 +127,7 @@ def _fewer(shape: Shape, field: str) -> list[Shape]:
     """The shapes with fewer bits in one place, fewest first, and the shape itself."""
     if field == "square_bits":
         squares = (square_fields(shape.segment_bits, bits) for bits in range(2, shape.square_bits + 1))
-        return [dataclasses.replace(shape, **square) for square in squares]
+        return [Shape(**(vars(shape) | square)) for square in squares]
     most = getattr(shape, field)
     return [Shape(**(vars(shape) | {field: bits})) for bits in range(1, most + 1)]
 
@@ -163,26 +174,37 @@ class _Builder:
         """The function before saturation."""
         shape, slope = self.shape, self._slope()
         rows = rows_by_booth(self._v, shape.segment_bits, slope, product_shift(self.specs, shape))
-        return self._sum(rows, self._table(self.coefficients.c0).named("c0")) >> shape.guard_bits
+        total = self._sum(rows, self._table(self.coefficients.c0).named("c0"))
+        return foldings(self.specs, shape)[0].result(self.x, total)
 
     def gradient(self) -> Node:
         """The gradient."""
         shape = self.shape
         square = squared(self._v, shape.segment_bits - shape.square_address, shape.squares())
         rows = self._rows("curve", self.coefficients.c3, square, shape.curve_bits)
-        return self._sum(rows, self._bent(), self._slope()) >> shape.gradient_guard_bits
+        total = self._sum(rows, self._bent(), self._slope())
+        folding, rest = foldings(self.specs, shape)[1], between(self.specs, shape)
+        if not folding.odd:
+            return folding.result(self.x, total)
+        negative, (centre, _) = self.x.less_than(0), folding.centre
+        mirrored = negative.select(~total, total).named("mirrored")
+        return (mirrored + negative.select(centre - rest, centre + rest)) >> shape.gradient_guard_bits
+
+    @cached_property
+    def _address(self) -> Node:
+        return magnitude(self.x) if self.shape.folding == "magnitude" else self.x
 
     @cached_property
     def _v(self) -> Node:
-        return offset(self.x, self.shape.segment_bits)
+        return offset(self._address, self.shape.segment_bits)
 
     @cached_property
     def _segment(self) -> Node:
         length = self.shape.segment_bits
-        return self.x.bits(length, self.x.width - length).named("segment")
+        return self._address.bits(length, self._address.width - length).named("segment")
 
     def _table(self, values: Codes) -> Node:
-        if self.x.signed:
+        if self._address.signed:
             values = np.roll(values, values.size // 2)
         return self._segment.lookup(tuple(values.tolist()))
 

@@ -8,13 +8,14 @@ Per segment the function is a parabola, and the gradient that parabola's derivat
 ``q`` is v squared less a quarter of its largest value: so far is the slope of the best parabola from that of
 the function. All truncations are those of the hardware. c2 and c3 are neighbours of what fits the gradient
 best; c1 comes from intersecting what every code of the segment permits the gradient, c0 from what it permits
-the function.
+the function. Where both are folded by symmetry, what is left of the gradient is the derivative of what is
+left of the function, and a constant.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import product
 from typing import Any
@@ -23,8 +24,8 @@ import numpy as np
 
 from hwact.architectures import row_fit
 from hwact.architectures.digits import sum_by_booth, sum_by_number
-from hwact.architectures.folding import roundest
-from hwact.architectures.problem import UnitSpec
+from hwact.architectures.folding import Folding, roundest
+from hwact.architectures.problem import InfeasibleError, UnitSpec
 from hwact.architectures.row_fit import Problem, digit_counts, projection, room
 from hwact.formats import Codes
 
@@ -43,6 +44,8 @@ class Shape:
 
     Parameters
     ----------
+    folding : str
+        ``plain``, or ``magnitude``: the segments are those of |x|.
     saturate : int
         1 where the function's sum may leave the output format, and saturates.
     segment_bits : int
@@ -55,6 +58,7 @@ class Shape:
         Bits of the offset that the table of squares reads, and bits that its squares have.
     """
 
+    folding: str
     saturate: int
     segment_bits: int
     guard_bits: int
@@ -66,20 +70,21 @@ class Shape:
 
     def squares(self) -> Codes:
         """The table of q by distance from the centre, shape (2**(square_address - 1),)."""
-        return self._rows.squares() - self._quarter
+        return self.rows.squares() - self._quarter
 
     def offsets(self) -> Codes:
         """The offset v from the centre for every code of a segment, shape (2**segment_bits,)."""
-        return self._rows.offsets()
+        return self.rows.offsets()
 
     def square_of_offsets(self) -> Codes:
         """The tabulated q for every code of a segment, shape (2**segment_bits,)."""
-        return self._rows.square_of_offsets() - self._quarter
+        return self.rows.square_of_offsets() - self._quarter
 
     @property
-    def _rows(self) -> row_fit.Shape:
+    def rows(self) -> row_fit.Shape:
+        """The shape of the function's sum."""
         return row_fit.Shape(
-            "plain", self.saturate, 2, "slope", self.segment_bits, self.guard_bits,
+            self.folding, self.saturate, 2, "slope", self.segment_bits, self.guard_bits,
             square_address=self.square_address, square_bits=self.square_bits,
         )  # fmt: skip
 
@@ -106,13 +111,37 @@ def product_shift(specs: Specs, shape: Shape) -> int:
     return ratio.numerator.bit_length() - ratio.denominator.bit_length()
 
 
+def foldings(specs: Specs, shape: Shape) -> tuple[Folding, Folding]:
+    """How function and gradient are folded.
+
+    Raises
+    ------
+    InfeasibleError
+        The shape does not suit the symmetry of one of them, or has too few guard bits for it.
+    """
+    both = zip(specs, _rows(shape), strict=True)
+    function, gradient = (row_fit.folded(spec, rows) for spec, rows in both)
+    return function, gradient
+
+
+def between(specs: Specs, shape: Shape) -> int:
+    """What is left of the gradient less the derivative of what is left of the function.
+
+    A constant, in units of the gradient's sum.
+    """
+    function, gradient = foldings(specs, shape)
+    one = (1 << shape.gradient_guard_bits) / specs[1].output_format.ulp
+    return int(function.slopes[1] * one) - gradient.centre[0]
+
+
 @lru_cache(maxsize=512)
 def plausible(specs: Specs, shape: Shape) -> bool:
     """Whether samples of the codes permit a shape: if not, no coefficients fit."""
-    shift, keys = product_shift(specs, shape), _problems(specs, shape)
-    return all(
-        _best(shape, shift, *(_sample(few, *key) for key in keys)) is not None for few in (True, False)
-    )
+    try:
+        problems = _problems(specs, shape)
+    except InfeasibleError:
+        return False
+    return all(_best(specs, shape, *(_sample(few, *key) for key in problems)) for few in (True, False))
 
 
 @lru_cache(maxsize=64)
@@ -120,20 +149,26 @@ def fitted(specs: Specs, shape: Shape) -> Coefficients | None:
     """Coefficients of all segments; none where some segment has no solution, or none of them bends."""
     if not plausible(specs, shape):
         return None
-    problems = (row_fit.problem(*key) for key in _problems(specs, shape))
-    found = _best(shape, product_shift(specs, shape), *problems)
+    found = _best(specs, shape, *(row_fit.problem(*key) for key in _problems(specs, shape)))
     return found if found and found.c2.any() else None
 
 
 _Key = tuple[UnitSpec, str, int, int, int]
 
 
-def _problems(specs: Specs, shape: Shape) -> tuple[_Key, _Key]:
+def _rows(shape: Shape) -> tuple[row_fit.Shape, row_fit.Shape]:
+    """The shapes of the sums of function and gradient."""
+    function = shape.rows
+    return function, replace(function, saturate=0, guard_bits=shape.gradient_guard_bits)
+
+
+def _problems(specs: Specs, shape: Shape) -> list[_Key]:
     """What :func:`hwact.architectures.row_fit.problem` is asked for function and gradient."""
-    return (
-        (specs[0], "plain", shape.saturate, shape.segment_bits, shape.guard_bits),
-        (specs[1], "plain", 0, shape.segment_bits, shape.gradient_guard_bits),
-    )
+    foldings(specs, shape)
+    return [
+        (spec, shape.folding, rows.saturate, rows.segment_bits, rows.guard_bits)
+        for spec, rows in zip(specs, _rows(shape), strict=True)
+    ]
 
 
 @lru_cache(maxsize=32)
@@ -142,16 +177,17 @@ def _sample(few: bool, *key: Any) -> Problem:
     return whole.some(_FEW_SEGMENTS if few else whole.low.shape[0], _PLACES)
 
 
-def _best(shape: Shape, shift: int, function: Problem, gradient: Problem) -> Coefficients | None:
+def _best(specs: Specs, shape: Shape, function: Problem, gradient: Problem) -> Coefficients | None:
     """Of every segment the coefficients of the fewest digits and, of these, those that leave c0 most room."""
     v, q = shape.offsets()[gradient.places], shape.square_of_offsets()[gradient.places]
+    shift, rest = product_shift(specs, shape), between(specs, shape)
     bends, curves = _ideal(shape, gradient)
     score = np.full(bends.size, -2 * _NEVER)
     kept = np.zeros((5, bends.size), np.int64)
     for c2, c3 in product((bends + step for step in _STEPS), (curves + step for step in _STEPS)):
         bent = sum_by_number(c2[:, None], v, shape.bend_bits)
         bow = sum_by_number(c3[:, None], q, shape.curve_bits)
-        least, most = room(gradient.low, gradient.high, 2 * bent + bow)
+        least, most = room(gradient.low, gradient.high, 2 * bent + bow + rest)
         digits = digit_counts(c2) + digit_counts(c3)
         for c1 in _slopes(least, most):
             line = sum_by_booth(v, c1[:, None] + bent, shape.segment_bits, shift)

@@ -244,7 +244,7 @@ def _result(spec: UnitSpec, shape: Shape, coefficients: Coefficients) -> tuple[I
     return x, total >> shape.guard_bits
 
 
-def _magnitude(x: Input) -> Node:
+def magnitude(x: Input) -> Node:
     """|x|, for the most negative code one less.
 
     From a carry chain, which synthesis does not look through: else it spreads the tables of the segments
@@ -289,13 +289,13 @@ class _Builder:
     def __init__(self, spec: UnitSpec, shape: Shape, coefficients: Coefficients, x: Input) -> None:
         self.spec, self.shape, self.coefficients, self.x = spec, shape, coefficients, x
         self.negative = x.less_than(0)
-        self.address = _magnitude(x) if shape.folding == "magnitude" else x
+        self.address = magnitude(x) if shape.folding == "magnitude" else x
         self.v, self.segment = offset(self.address, shape.segment_bits), self._segment()
 
     def _segment(self) -> Node:
         """The segment's number: from 1 on for an odd function, else the bits as they are.
 
-        It is a sum either way, so that a chain of carries makes it, for the reason of `_magnitude`.
+        It is a sum either way, so that a chain of carries makes it, for the reason of `magnitude`.
         """
         length = self.shape.segment_bits
         if self.shape.folding == "odd":

@@ -244,7 +244,7 @@ TARGETS = {
 # DSP48E1 is assumed.
 BLOCKS = {
     "xc7": Block(name="DSP48E1", widths=(25, 18), least=9, unsigned_bits=1, area=40, delay=4500, adds=True),
-    "ecp5": Block(name="MULT18X18D", widths=(18, 18), least=2, unsigned_bits=0, area=40, delay=6300),
+    "ecp5": Block(name="MULT18X18D", widths=(18, 18), least=2, unsigned_bits=0, area=100, delay=6300),
     "ice40": Block(name="SB_MAC16", widths=(16, 16), least=11, unsigned_bits=0, area=20, delay=14000),
 }
 
@@ -266,10 +266,14 @@ def target(name: str, multipliers: str = "luts") -> Target:
 
 
 def area(datapath: g.Datapath, hardware: Target) -> float:
-    """Estimated look-up tables of the whole graph, without pipeline registers; blocks by their own area."""
+    """Estimated look-up tables of the whole graph, without pipeline registers.
+
+    Multiplier blocks count by their own area but for the first: who allows blocks wants one used.
+    """
     counts = amounts(datapath, hardware)
     luts = sum(getattr(hardware.prices, what) * count for what, count in counts.items())
-    return luts + (hardware.block.area if hardware.block else 0) * sum(map(hardware.blocks, datapath.nodes))
+    further = max(0, sum(map(hardware.blocks, datapath.nodes)) - 1)
+    return luts + (hardware.block.area if hardware.block else 0) * further
 
 
 def amounts(datapath: g.Datapath, hardware: Target) -> dict[str, float]:

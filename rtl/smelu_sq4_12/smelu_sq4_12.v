@@ -10,6 +10,15 @@ module smelu_sq4_12(clk, rst, i_data, i_valid, i_ready, o_data, o_valid, o_ready
   output [15:0] o_data;
   output reg o_valid;
   input o_ready;
+  /* verilator lint_off UNUSEDSIGNAL */  // bits of an exact result that rounding or truncation drops
+  (* keep *) wire [25:0] partial_sum_7;
+  /* verilator lint_on UNUSEDSIGNAL */
+  (* keep *) wire [14:0] partial_sum_5;
+  (* keep *) wire [16:0] partial_sum_4;
+  (* keep *) wire [18:0] partial_sum_2;
+  (* keep *) wire [25:0] partial_sum_1;
+  (* keep *) wire [16:0] partial_sum_6;
+  (* keep *) wire [25:0] partial_sum_3;
   wire _00_;
   wire _01_;
   wire _02_;
@@ -20,17 +29,8 @@ module smelu_sq4_12(clk, rst, i_data, i_valid, i_ready, o_data, o_valid, o_ready
   /* verilator lint_off UNUSEDSIGNAL */  // bits of an exact result that rounding or truncation drops
   wire [12:0] offset_2;
   /* verilator lint_on UNUSEDSIGNAL */
-  (* keep *) wire [25:0] partial_sum_1;
-  (* keep *) wire [18:0] partial_sum_2;
-  (* keep *) wire [25:0] partial_sum_3;
   reg [25:0] partial_sum_3_s1;
-  (* keep *) wire [16:0] partial_sum_4;
-  (* keep *) wire [14:0] partial_sum_5;
-  (* keep *) wire [16:0] partial_sum_6;
   reg [16:0] partial_sum_6_s1;
-  /* verilator lint_off UNUSEDSIGNAL */  // bits of an exact result that rounding or truncation drops
-  (* keep *) wire [25:0] partial_sum_7;
-  /* verilator lint_on UNUSEDSIGNAL */
   wire [14:0] result;
   reg [14:0] result_s1;
   wire [11:0] select_1;
