@@ -313,32 +313,31 @@ def test_what_is_the_same_is_there_once() -> None:
     assert len(both.schedule.datapath.nodes) == len(alone.schedule.datapath.nodes)
 
 
-JOINT = {
-    "folding",
-    "saturate",
-    "segment_bits",
-    "guard_bits",
-    "gradient_guard_bits",
-    "bend_bits",
-    "curve_bits",
-}
+JOINT = {"folding", "saturate", "segment_bits", "guard_bits", "gradient_guard_bits", "bend_bits"}
 JOINT |= {"curve_bits", "square_address", "square_bits", "other_format", "other_accuracy"}
 
 
 @pytest.mark.parametrize(
-    ("function", "options"),
+    ("function", "folding", "options"),
     [
-        ("gelu", {"width": 12}),
-        ("sigmoid", {"input_format": "UQ4.7", "output_format": "SQ2.11", "rounding": "floor"}),
-        ("softplus", {"width": 11, "accuracy": "max_ulp=0.9"}),  # saturates
+        ("gelu", "plain", {"width": 12}),
+        (
+            "gelu",
+            "magnitude",
+            {"width": 12, "target": "ice40", "rounding": "half_even", "accuracy": "max_ulp=2"},
+        ),
+        ("tanh", "magnitude", {"width": 11, "accuracy": "correct"}),
+        ("sigmoid", "plain", {"input_format": "UQ4.7", "output_format": "SQ2.11", "rounding": "floor"}),
+        ("softplus", "plain", {"width": 11, "accuracy": "max_ulp=0.9"}),  # saturates
     ],
 )
-def test_both_come_from_the_same_segments(function: str, options: dict[str, Any]) -> None:
+def test_both_come_from_the_same_segments(function: str, folding: str, options: dict[str, Any]) -> None:
     """Built from one spec and the parameters alone each is the same again, and all codes are right."""
     unit = hwact.build(function, with_gradient=True, architecture="joint", **options)
     assert unit.gradient is not None
     for output in unit.outputs.values():
         assert (output.design.architecture, set(output.design.parameters)) == ("joint", JOINT)
+        assert output.design.parameters["folding"] == folding
         low, high = output.spec.allowed
         codes = output.evaluate(unit.input_format.codes())
         assert codes.size == 1 << unit.input_format.width

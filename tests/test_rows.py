@@ -168,3 +168,19 @@ def test_area_does_not_creep_up(cell: tuple[str, int, str, str], most: int) -> N
         latency=0,
     )
     assert synth.measure(unit, "ice40", Options(place=False)).luts <= most
+
+
+def test_kept_sums_are_declared_first_and_waivers_stay_with_their_signal() -> None:
+    checked = 0
+    for name, accuracy in (("tanh", "correct"), ("gelu", "faithful"), ("elu", "faithful")):
+        unit = hwact.build(
+            name, width=12, accuracy=accuracy, architecture="rows", interface="bare", latency=0, target="xc7"
+        )
+        lines = unit.verilog.splitlines()
+        kept = [i for i, line in enumerate(lines) if "(* keep *)" in line]
+        others = [i for i, line in enumerate(lines) if line.startswith(("  wire ", "  reg "))]
+        assert 0 < max(kept) < min(others)
+        opened = [i for i, line in enumerate(lines) if "lint_off" in line]
+        assert [i + 2 for i in opened] == [i for i, line in enumerate(lines) if "lint_on" in line]
+        checked += len(opened)
+    assert checked > 3

@@ -184,7 +184,7 @@ class _Builder:
         rows = self._rows("curve", self.coefficients.c3, square, shape.curve_bits)
         total = self._sum(rows, self._bent(), self._slope())
         folding, rest = foldings(self.specs, shape)[1], between(self.specs, shape)
-        if not folding.odd:
+        if not folding.odd:  # the function is, and has no base: no constant is between them
             return folding.result(self.x, total)
         negative, (centre, _) = self.x.less_than(0), folding.centre
         mirrored = negative.select(~total, total).named("mirrored")

@@ -7,7 +7,8 @@ The high bits of the input, or of |x|, select a segment, the low bits, centred, 
 
 ``q`` is a small table of v squared. There is no comparator: where the function is flat or linear the
 coefficients are constant, and logic optimisation swallows them. An odd function keeps the tables of
-one side: for the one's complement of a code the slope is the same, and constant and curve change sign.
+one side: for the one's complement of a code the slope is the same, and constant and curve change sign. Or the
+sum is that of |x|, and is mirrored, or added to a base, as the symmetry has it.
 Where the accuracy leaves most codes one output, the few that no coefficients suit are corrected one by one.
 """
 
@@ -39,6 +40,7 @@ MIN_INPUT_WIDTH, MAX_INPUT_WIDTH = 9, 18  # below, a table is smaller
 MAX_OUTPUT_WIDTH = 20
 MAX_SEGMENT_BITS = 9  # of the address
 MAX_GUARD_BITS = 4
+FOLDINGS = ("odd", "magnitude", "plain")
 DIGITS = ("slope", "booth")
 LENGTHS = 3
 MAX_SQUARE_BITS = 7
@@ -227,6 +229,10 @@ def build(spec: UnitSpec, parameters: Parameters) -> Datapath:
         The fields of :class:`Shape`.
     """
     shape = Shape(**parameters)  # type: ignore[arg-type]
+    if shape.folding not in FOLDINGS:
+        raise InfeasibleError(
+            f"the folding of rows must be one of {', '.join(FOLDINGS)}, not {shape.folding!r}"
+        )
     coefficients = near_ties.fitted(spec, shape) if shape.corrections else fitted(spec, shape)
     if coefficients is None:
         raise InfeasibleError.of_fit(

@@ -22,8 +22,7 @@ class Block:
     unsigned_bits : int
         Bits that an operand without a sign takes more.
     area : float
-        Estimated look-up tables that it must save. So many that a 16-bit unit takes one block where that
-        saves half of its look-up tables or so, and no second one for a few more.
+        Estimated look-up tables that every block but the first must save.
     delay : int
         From its operands to its product, with routing; ps.
     adds : bool

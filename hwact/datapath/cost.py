@@ -391,7 +391,7 @@ def _computed(node: g.Node) -> bool:
 def _sums(node: g.Node) -> tuple[g.Node, ...]:
     """The two sums of one value with constants between which a selection chooses; else nothing.
 
-    Synthesis makes one adder of them.
+    Synthesis makes one adder of them, where nothing else reads them.
     """
     match node:
         case g.Select(

@@ -98,11 +98,11 @@ def _with_kept(text: str, kept: Sequence[str]) -> str:
 
     They come before the others: ABC then finds up to a fifth less logic between them.
     """
-    waiver = r"  /\* verilator [^\n]*\n"
-    first = re.search(rf"^({waiver})?  (wire|reg) ", text, re.MULTILINE)
+    off, on = (rf"  /\* verilator lint_{end} [^\n]*\n" for end in ("off", "on"))
+    first = re.search(rf"^({off})?  (wire|reg) ", text, re.MULTILINE)
     marked: list[str] = []
     for signal in kept:
-        declaration = rf"^({waiver})?  (wire (?:\[\d+:0\] )?{signal};\n)((?(1){waiver}))"
+        declaration = rf"^({off})?  (wire (?:\[\d+:0\] )?{signal};\n)((?(1){on}))"
         if found := re.search(declaration, text, re.MULTILINE):
             text = text.replace(found[0], "")
             marked.append(f"{found[1] or ''}  (* keep *) {found[2]}{found[3]}")
