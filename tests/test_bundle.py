@@ -36,6 +36,7 @@ ACCURACY_KEYS = {
 JOINT: dict[str, Any] = {  # beside a gradient, or its function, of the same format
     "architecture": "joint",
     "architecture_parameters": {
+        "folding": "plain",
         "saturate": 0,
         "segment_bits": 5,
         "guard_bits": 2,
