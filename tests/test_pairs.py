@@ -380,8 +380,8 @@ CHEAPER = [
     ("smelu", 8, "ice40"),
     ("gelu", 8, "ice40"),
     ("swish", 8, "ecp5"),
-    ("gelu", 16, "xc7"),
-    ("tanh", 16, "xc7"),
+    ("gelu", 16, "ecp5"),
+    ("tanh", 16, "ecp5"),
 ]
 
 
