@@ -68,10 +68,9 @@ def build(
     target = found.spec.target
     allowed = Options(place=False, dsp=target.block is not None)
     measured = functools.partial(measure, target=target.name, options=allowed)
-    each_block = target.block.area if target.block else 0
     with ThreadPoolExecutor() as threads:  # the work is done by processes of Yosys
         records = list(threads.map(measured, units))
-    areas = [record.area + each_block * max(0, record.dsps - 1) for record in records]  # as the estimate
+    areas = [record.area + target.priced(record.dsps) for record in records]
     return units[areas.index(min(areas))]
 
 

@@ -14,7 +14,6 @@ for what these say of the other one; only beside each other do they pay.
 
 from __future__ import annotations
 
-import bisect
 import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -38,6 +37,7 @@ from hwact.architectures.rows import (
     MAX_OUTPUT_WIDTH,
     MAX_SEGMENT_BITS,
     MAX_SQUARE_BITS,
+    cheapest,
     kept_sum,
     magnitude,
     offset,
@@ -113,23 +113,8 @@ def _roomy(folding: str, saturate: int, length: int) -> Shape:
 
 
 def _cheapest(specs: Specs, shape: Shape) -> Shape | None:
-    """The fewest bits in every place, one place after the other; none where the most do not suffice."""
-    if fitted(specs, shape) is None:
-        return None
-    for field in ("gradient_guard_bits", "guard_bits", "bend_bits", "square_bits", "curve_bits"):
-        choices = _fewer(shape, field)
-        fits = bisect.bisect_left(choices[:-1], True, key=lambda fewer: fitted(specs, fewer) is not None)
-        shape = choices[fits]
-    return shape
-
-
-def _fewer(shape: Shape, field: str) -> list[Shape]:
-    """The shapes with fewer bits in one place, fewest first, and the shape itself."""
-    if field == "square_bits":
-        squares = (square_fields(shape.segment_bits, bits) for bits in range(2, shape.square_bits + 1))
-        return [Shape(**(vars(shape) | square)) for square in squares]
-    most = getattr(shape, field)
-    return [Shape(**(vars(shape) | {field: bits})) for bits in range(1, most + 1)]
+    fields = ("gradient_guard_bits", "guard_bits", "bend_bits", "square_bits", "curve_bits")
+    return cheapest(shape, fields, 1, lambda fewer: fitted(specs, fewer) is not None)
 
 
 def build(spec: UnitSpec, parameters: Parameters) -> Datapath:

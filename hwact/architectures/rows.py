@@ -18,8 +18,9 @@ import bisect
 import dataclasses
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -33,6 +34,8 @@ from hwact.datapath.cost import area
 from hwact.datapath.evaluate import evaluate_nodes
 from hwact.datapath.graph import Add, Input, as_node
 from hwact.formats import Codes, Overflow
+
+AnyShape = TypeVar("AnyShape", bound=Any)
 
 NAME = "rows"
 
@@ -125,8 +128,13 @@ def _descended(spec: UnitSpec, shape: Shape) -> tuple[float, Shape] | None:
     return best
 
 
-def _squared(shape: Shape, bits: int) -> Shape:
-    return Shape(**(vars(shape) | square_fields(shape.segment_bits, bits)))
+def _squared(shape: AnyShape, bits: int) -> AnyShape:
+    return _changed(shape, square_fields(shape.segment_bits, bits))
+
+
+def _changed(shape: AnyShape, fields: Mapping[str, int]) -> AnyShape:
+    changed: AnyShape = type(shape)(**{**vars(shape), **fields})
+    return changed
 
 
 def square_fields(segment_bits: int, bits: int) -> dict[str, int]:
@@ -202,22 +210,40 @@ def _roomy(shape: Shape) -> Shape:
 
 
 def _cheapest(spec: UnitSpec, shape: Shape) -> Shape | None:
-    """The fewest bits in every place, one place after the other; none where the most do not suffice."""
-    if fitted(spec, shape) is None:
+    fields = ("guard_bits", "square_bits", "slope_bits", "curve_bits")
+    return cheapest(shape, fields, 0, lambda fewer: fitted(spec, fewer) is not None)
+
+
+def cheapest(
+    shape: AnyShape, fields: Iterable[str], least: int, fits: Callable[[AnyShape], bool]
+) -> AnyShape | None:
+    """The fewest bits in every place, one place after the other; none where the most do not suffice.
+
+    Parameters
+    ----------
+    shape : Shape or hwact.architectures.joint_fit.Shape
+        With the most bits in every place.
+    fields : iterable of str
+        The places, in order.
+    least : int
+        Bits that may be left of each; a square keeps one more.
+    fits : callable
+        Whether a shape suffices.
+    """
+    if not fits(shape):
         return None
-    for field in ("guard_bits", "square_bits", "slope_bits", "curve_bits"):
-        choices = _fewer(shape, field)
-        fits = bisect.bisect_left(choices[:-1], True, key=lambda fewer: fitted(spec, fewer) is not None)
-        shape = choices[fits]
+    for field in fields:
+        choices = _fewer(shape, field, least)
+        shape = choices[bisect.bisect_left(choices[:-1], True, key=fits)]
     return shape
 
 
-def _fewer(shape: Shape, field: str) -> list[Shape]:
+def _fewer(shape: AnyShape, field: str, least: int) -> list[AnyShape]:
     """The shapes with fewer bits in one place, fewest first, and the shape itself."""
-    if field == "square_bits":
-        return [_squared(shape, bits) for bits in range(1, shape.square_bits + 1)] or [shape]
     most = getattr(shape, field)
-    return [Shape(**(vars(shape) | {field: bits})) for bits in range(most + 1)]
+    if field == "square_bits":
+        return [_squared(shape, bits) for bits in range(least + 1, most + 1)] or [shape]
+    return [_changed(shape, {field: bits}) for bits in range(least, most + 1)]
 
 
 def build(spec: UnitSpec, parameters: Parameters) -> Datapath:

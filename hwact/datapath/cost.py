@@ -108,6 +108,10 @@ class Target:
         """Multiplier blocks that an operation takes."""
         return self.block.count(node) if self.block and isinstance(node, g.Multiply | g.Square) else 0
 
+    def priced(self, blocks: int) -> float:
+        """Look-up tables that blocks count for: none for the first, since who allows blocks wants one."""
+        return self.block.area * max(0, blocks - 1) if self.block else 0.0
+
     def in_block(self, node: g.Node) -> bool:
         """Whether blocks make an operation: a product, or a sum behind one where they add."""
         if self.block and self.block.adds and isinstance(node, g.Add | g.Subtract):
@@ -266,20 +270,16 @@ def target(name: str, multipliers: str = "luts") -> Target:
 
 
 def area(datapath: g.Datapath, hardware: Target) -> float:
-    """Estimated look-up tables of the whole graph, without pipeline registers.
-
-    Multiplier blocks count by their own area but for the first: who allows blocks wants one used.
-    """
+    """Estimated look-up tables of the whole graph, without pipeline registers; blocks by their price."""
     counts = amounts(datapath, hardware)
     luts = sum(getattr(hardware.prices, what) * count for what, count in counts.items())
-    further = max(0, sum(map(hardware.blocks, datapath.nodes)) - 1)
-    return luts + (hardware.block.area if hardware.block else 0) * further
+    return luts + hardware.priced(sum(map(hardware.blocks, datapath.nodes)))
 
 
 def amounts(datapath: g.Datapath, hardware: Target) -> dict[str, float]:
     """What a graph has of all that is in `Prices`, outside multiplier blocks."""
     nodes = datapath.nodes
-    absorbed = {id(part) for node in nodes for part in (*_absorbed(node, hardware), *_sums(node)[1:])}
+    absorbed = {id(part) for node in nodes for part in (*_absorbed(node, hardware), *_shared(node))}
     counts: dict[str, float] = defaultdict(float)
     for node in nodes:
         free = id(node) in absorbed or isinstance(node, g.WIRING) or g.is_sign(node)
@@ -338,9 +338,7 @@ def _added(node: g.Add | g.Subtract, _: Target) -> tuple[str, float]:
 
 
 def _selected(node: g.Select, _: Target) -> tuple[str, float]:
-    """A gate in front of an adder shares its look-up table; so does a choice between sums."""
-    if _sums(node):
-        return "selection", 0
+    """A gate in front of an adder shares its look-up table."""
     gates = any(isinstance(end, g.Constant) and end.low == 0 for end in (node.if_one, node.if_zero))
     return "gate" if gates else "selection", node.width
 
@@ -385,19 +383,19 @@ def _computed(node: g.Node) -> bool:
     """
     while isinstance(node, g.WIRING) and node.operands:
         node = node.operands[0]
-    return not (isinstance(node, g.Input | g.Add | g.Subtract) or _sums(node))
+    return not (isinstance(node, g.Input | g.Add | g.Subtract) or _shared(node))
 
 
-def _sums(node: g.Node) -> tuple[g.Node, ...]:
-    """The two sums of one value with constants between which a selection chooses; else nothing.
+def _shared(node: g.Node) -> tuple[g.Node, ...]:
+    """What is free of a selection between two sums of one value with constants: itself, and one of the sums.
 
     Synthesis makes one adder of them, where nothing else reads them.
     """
     match node:
         case g.Select(
-            if_one=g.Subtract(a=g.Constant(), b=one) as minus, if_zero=g.Add(a=zero, b=g.Constant()) as plus
+            if_one=g.Subtract(a=g.Constant(), b=one), if_zero=g.Add(a=zero, b=g.Constant()) as plus
         ) if one is zero:
-            return minus, plus
+            return node, plus
     return ()
 
 
