@@ -23,7 +23,7 @@ PAGE = ROOT / "docs" / "area.md"
 RIVAL = Path(__file__).with_name("alpha.csv")
 COLUMNS = {"xc7": "xc7_luts", "ecp5": "ecp5_lut4", "ice40": "ice40_lut4"}
 CORRECT_UP_TO = 8
-WIDTHS = (8, 10, 16)
+WIDTHS = (8, 10, 12, 16)
 CORRECT_WIDTHS = (8, 10, 12, 14, 16)
 COMPARED = {  # output formats by function and width
     "sigmoid": "UQ0.{0}",

@@ -3,19 +3,21 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from enum import StrEnum
 from typing import Any
 
 from hwact import architectures, unit
 from hwact.architectures.problem import MAX_FITTED_WIDTH, UnitSpec
+from hwact.datapath.schedule import highest_clock
 from hwact.design import Design, designs
 from hwact.errors import ArgumentError
 from hwact.formats import member
+from hwact.pairs import datapath_of, joined, pairs_of
 from hwact.synth import Options, measure
-from hwact.unit import Unit
+from hwact.unit import Unit, of_designs
 
 FEW = 8  # designs of one architecture that are synthesised
 
@@ -40,7 +42,8 @@ def build(
     function : str
     effort : str
         ``normal``: the smallest estimated area. ``high``: the smallest area after synthesis on the target,
-        of the designs with the smallest estimates of each architecture.
+        of the designs with the smallest estimates of each architecture, or of the pairs of designs that
+        are tried where a gradient comes along.
     **options
         As of :func:`hwact.unit.build`.
     """
@@ -53,18 +56,9 @@ def build(
             f"effort must be normal where the input has more than {MAX_FITTED_WIDTH} bits, not {effort!r}; "
             "choose fewer bits"
         )
-    if found.gradient or found.setting_format:
-        raise ArgumentError(
-            f"effort must be normal with a gradient beside the function or a run-time beta, not {effort!r}"
-        )
-    latency, clock = options.get("latency"), options.get("clock")
-    few = _shortlist(found.spec, options.get("architecture", "auto"))
-    reaching = [one for one in few if clock is None or one.highest_clock >= clock] or [found.design]
-    plans = [one.plan(one.cycles(clock) if latency is None else latency) for one in reaching]
-    units = [
-        dataclasses.replace(found, design=one, schedule=plan)
-        for one, plan in zip(reaching, plans, strict=True)
-    ]
+    if found.setting_format:
+        raise ArgumentError(f"effort must be normal with a run-time beta, not {effort!r}")
+    units = list(_units(found, options)) or [found]
     target = found.spec.target
     allowed = Options(place=False, dsp=target.block is not None)
     measured = functools.partial(measure, target=target.name, options=allowed)
@@ -72,6 +66,26 @@ def build(
         records = list(threads.map(measured, units))
     areas = [record.area + target.priced(record.dsps) for record in records]
     return units[areas.index(min(areas))]
+
+
+def _units(found: Unit, options: Mapping[str, Any]) -> Iterator[Unit]:
+    """Units like the one found, of the few best designs, as far as they reach its clock."""
+    architecture = options.get("architecture", "auto")
+    if found.gradient:
+        few = pairs_of((found.spec, found.gradient.spec), architecture)
+    else:
+        few = [(one,) for one in _shortlist(found.spec, architecture)]
+    for each in map(joined, few):
+        if found.clock is None or highest_clock(datapath_of(each), found.spec.target) >= found.clock:
+            yield of_designs(
+                found.name,
+                each,
+                options.get("latency"),
+                found.interface,
+                found.lanes,
+                found.expression,
+                found.clock,
+            )
 
 
 def _shortlist(spec: UnitSpec, architecture: str) -> list[Design]:

@@ -98,9 +98,20 @@ def _holds(number_format: Format, low: Fraction, high: Fraction) -> bool:
 
 
 def choose_pair(specs: tuple[UnitSpec, UnitSpec], architecture: str = "auto") -> tuple[Design, ...]:
-    """The designs of a function and its gradient that together take the least.
+    """The designs of a function and its gradient that together take the least, by the estimate.
 
-    Designs on the same polynomial segments are tried, and of each output the few that are smallest by
+    Raises
+    ------
+    UnreachableError
+        No design meets one of the specifications.
+    """
+    return pairs_of(specs, architecture)[0]
+
+
+def pairs_of(specs: tuple[UnitSpec, UnitSpec], architecture: str = "auto") -> list[tuple[Design, ...]]:
+    """The designs of a function and its gradient that are tried, the smallest estimate of both first.
+
+    These are designs on the same polynomial segments, and of each output the few that are smallest by
     themselves; of wide inputs, where judging a design takes seconds, the one.
 
     Raises
@@ -111,7 +122,7 @@ def choose_pair(specs: tuple[UnitSpec, UnitSpec], architecture: str = "auto") ->
     tried = list(_on_joint_segments(specs)) if architecture in ("auto", joint.NAME) else []
     if architecture != joint.NAME or not tried:
         tried += product(*(_smallest(spec, architecture) for spec in specs))
-    return min(tried, key=_area)
+    return sorted(tried, key=_area)
 
 
 def _area(pair: tuple[Design, ...]) -> float:

@@ -294,23 +294,27 @@ def build(
         designs = (Design.build(spec, architecture, architecture_parameters),)
     else:
         designs = (choose(spec, architecture, clock),)
-    both = joined(designs)
-    if latency is None:
-        latency = cycles(datapath_of(both), spec.target, clock)
-    return _unit(unit_name, both, latency, interface, lanes, expression, clock)
+    return of_designs(unit_name, joined(designs), latency, interface, lanes, expression, clock)
 
 
-def _unit(
+def of_designs(
     name: str,
     designs: tuple[Design, ...],
-    latency: int,
+    latency: int | None,
     interface: str,
     lanes: int,
     expression: str | None,
     clock: float | None,
 ) -> Unit:
-    """The unit of a function's design, and of its gradient's on the same nodes where that comes along."""
-    plan = schedule(datapath_of(designs), designs[0].spec.target, latency)
+    """The unit of a function's design, and of its gradient's on the same nodes where that comes along.
+
+    Parameters
+    ----------
+    latency, clock
+        As of :func:`build`.
+    """
+    datapath, target = datapath_of(designs), designs[0].spec.target
+    plan = schedule(datapath, target, cycles(datapath, target, clock) if latency is None else latency)
     gradient = Output(designs[1]) if len(designs) > 1 else None
     return Unit(designs[0], name, plan, interface, lanes, expression, clock, gradient)
 
@@ -358,7 +362,7 @@ def rebuilt(manifest: Mapping[str, Any]) -> Unit:
             designs.append(rebuilt_gradient(spec, facts["gradient_output"]))
         both, latency, clock = joined(tuple(designs)), facts["latency"], facts["requested_clock_mhz"]
         check_cycles(datapath_of(both), spec.target, latency, clock)
-        return _unit(
+        return of_designs(
             naming.checked(facts["name"]),
             both,
             latency,

@@ -38,6 +38,30 @@ def test_the_smallest_measured_design_is_taken(smallest: int, monkeypatch: pytes
     assert (unit.interface, unit.latency, unit.spec.target.name) == ("bare", 0, "ice40")
 
 
+@pytest.mark.parametrize("smallest", [0, 5, -1])
+def test_the_smallest_measured_pair_is_taken(smallest: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[hwact.Unit] = []
+
+    def measure(unit: hwact.Unit, **_: object) -> SimpleNamespace:
+        seen.append(unit)
+        return SimpleNamespace(area=said(unit) != wanted, dsps=0)
+
+    def said(unit: hwact.Unit) -> list[dict[str, object]]:
+        return [
+            {**output.design.parameters, "": output.design.architecture} for output in unit.outputs.values()
+        ]
+
+    wanted: list[dict[str, object]] = []
+    monkeypatch.setattr(effort, "measure", measure)
+    hwact.build("tanh", effort="high", with_gradient=True, **TANH)
+    assert len(seen) > 6
+    wanted = said(seen[smallest])
+    unit = hwact.build("tanh", effort="high", with_gradient=True, **TANH)
+    assert said(unit) == wanted
+    assert unit.gradient
+    assert unit.gradient.golden_sha256 == hwact.build("tanh", gradient=True, **TANH).golden_sha256
+
+
 def test_a_clock_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(effort, "measure", lambda unit, **_: SimpleNamespace(area=-unit.latency, dsps=0))
     for clock in (100, 200):
@@ -66,9 +90,8 @@ def test_what_effort_cannot_do_is_refused(run: Run) -> None:
         hwact.build("gelu", width=6, effort="most")
     with pytest.raises(ArgumentError, match="effort must be normal where the input has more than 20 bits"):
         hwact.build("relu", width=24, effort="high")
-    for option in ({"with_gradient": True}, {"runtime_beta": True}):
-        with pytest.raises(ArgumentError, match="effort must be normal with a gradient beside"):
-            hwact.build("smelu", width=6, effort="high", **option)
+    with pytest.raises(ArgumentError, match="effort must be normal with a run-time beta"):
+        hwact.build("smelu", width=6, effort="high", runtime_beta=True)
     done = run("generate", "gelu", "--width", "6", "--effort", "most")
     assert done.code == 2
     assert "effort must be one of normal, high" in done.err

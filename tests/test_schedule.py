@@ -8,6 +8,7 @@ import random
 import re
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,7 @@ from hwact.datapath.schedule import (
     _forms,
     cycles,
     highest_clock,
+    longest_operation,
     register_bits,
     schedule,
     shortest_period,
@@ -38,6 +40,7 @@ from hwact.interfaces import BareUnit
 from hwact.synth import Options
 
 XC7, ECP5 = TARGETS["xc7"], TARGETS["ecp5"]
+FOUR_INPUTS = replace(ECP5, level_inputs=4)
 GRAPHS = 12
 CODES = np.arange(-128, 128)
 HIGH_MHZ, MOST_CYCLES = 250, 5
@@ -83,7 +86,7 @@ def some_chain(seed: int) -> g.Datapath:
     """
     chance = random.Random(seed)
     x = g.Input.of(Format.parse("SQ8.0"))
-    words = tuple(chance.randrange(-90, 90) for _ in range(512))
+    words = tuple(chance.randrange(-8, 8) for _ in range(512))
     total = x.concat(x.bits(0, 1), 1).bits(0, 9).lookup(words)
     for i in range(chance.randrange(2, 12)):
         row = x.bits(i % 8, 1).select(x >> chance.randrange(5), 0)
@@ -140,8 +143,8 @@ def test_other_forms_compute_the_same() -> None:
     for seed in range(GRAPHS):
         datapath = some_chain(seed)
         due = evaluate(datapath, CODES)
-        tree, split = with_trees(datapath), with_split_tables(datapath, 6)
-        for form in (tree, split, with_split_tables(tree, 7)):
+        tree, split = with_trees(datapath), with_split_tables(datapath, FOUR_INPUTS)
+        for form in (tree, split, with_split_tables(tree, ECP5)):
             assert form is not datapath
             assert np.array_equal(evaluate(form, CODES), due)
             evaluate(g.Datapath(form.x, form.y.known(int(due.min()), int(due.max()))), CODES)
@@ -150,7 +153,40 @@ def test_other_forms_compute_the_same() -> None:
         assert sorted(table_bits(split)) == [*[6] * 8, 7]  # the network stays
     assert shorter > GRAPHS / 2
     plain = some_graph(1, 1)
-    assert with_trees(plain) is plain is with_split_tables(plain, 12)
+    assert with_trees(plain) is plain is with_split_tables(plain, XC7)
+
+
+def test_rows_are_inverted_before_they_are_added() -> None:
+    x = g.Input.of(Format.parse("SQ8.0"))
+    rows = [
+        x.bits(0, 3).lookup((5, -3, 7, 1, 0, 2, 6, 4)),
+        *(x.bits(i, 1).select(x >> i, 0) for i in range(8)),
+    ]
+    total: g.Node = x
+    for row in rows:
+        total = (total - ~row).keep()
+    datapath = g.Datapath(x, total)
+    tree = with_trees(datapath)
+    assert np.array_equal(evaluate(tree, CODES), evaluate(datapath, CODES))
+    assert sum(isinstance(node, g.Add | g.Subtract) for node in tree.nodes) == len(rows)
+    inverted = [node.a for node in tree.nodes if isinstance(node, g.Invert)]
+    assert inverted
+    assert all(isinstance(node, g.WIRING) for node in inverted)  # else a look-up table behind a register
+
+
+@pytest.mark.parametrize(
+    ("width", "levels", "parts", "after"), [(18, 2, [7], 2), (19, 3, [6, 6], 2), (37, 3, [5, 5, 5, 5], 1)]
+)
+def test_a_large_table_takes_a_level_more_or_is_divided(
+    width: int, levels: int, parts: list[int], after: int
+) -> None:
+    x = g.Input.of(Format.parse("UQ7.0"))
+    datapath = g.Datapath(x, x.lookup((*range(127), (1 << width) - 1)))
+    split = with_split_tables(datapath, ECP5)
+    assert table_bits(split) == parts
+    assert longest_operation(datapath, ECP5) == levels * ECP5.lut_delay
+    assert longest_operation(split, ECP5) == after * ECP5.lut_delay
+    assert np.array_equal(evaluate(split, np.arange(128)), evaluate(datapath, np.arange(128)))
 
 
 BENCH = """
@@ -343,4 +379,4 @@ def test_ecp5_reaches_250_mhz_in_five_cycles(name: str) -> None:
     assert unit.latency <= MOST_CYCLES
     record = synth.measure(unit, "ecp5", Options(seeds=(1, 2, 3)))
     assert len(record.f_max_by_seed) == 3
-    assert max(record.f_max_by_seed.values()) >= HIGH_MHZ
+    assert min(record.f_max_by_seed.values()) >= HIGH_MHZ

@@ -81,6 +81,8 @@ class Target:
     stage_delay : int
         Logic between two registers when no latency is asked for; ps.
     prices : Prices
+    maps_paths : bool
+        Whether synthesis makes whole paths short, carry chains included, at the price of area.
     register : float
         One bit of a register; beside a look-up table that logic uses, most are free.
     block : Block, optional
@@ -96,8 +98,14 @@ class Target:
     register_delay: int
     stage_delay: int
     prices: Prices
+    maps_paths: bool = False
     register: float = 0.5
     block: Block | None = None
+
+    @property
+    def largest_table(self) -> int:
+        """Bits of the largest table whose address reaches all its look-up tables within a level's delay."""
+        return 72 << self.level_inputs
 
     @property
     def multipliers(self) -> str:
@@ -164,9 +172,10 @@ TARGETS = {
             carry_delay=35,
             register_delay=650,
             stage_delay=5000,
+            maps_paths=True,
             prices=Prices(
                 addition=0.8,
-                kept_addition=1.4,
+                kept_addition=0.7,
                 selection=0.25,
                 gate=0.1,
                 product=4,

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 
 from hwact.datapath import graph as g
+from hwact.datapath.cost import Target
 from hwact.datapath.rewrite import moved, with_outputs
 
 MAX_DIVISIONS = 3  # eight tables; beyond, other designs are smaller
@@ -32,8 +33,8 @@ def with_trees(datapath: g.Datapath) -> g.Datapath:
     return _rebuilt(datapath, roots, tree)
 
 
-def with_split_tables(datapath: g.Datapath, bits: int) -> g.Datapath:
-    """Tables of a few address bits more as tables of so many and multiplexers; itself where none is.
+def with_split_tables(datapath: g.Datapath, hardware: Target) -> g.Datapath:
+    """Tables somewhat too large for one stage as smaller ones and multiplexers; itself where none is.
 
     Those that are networks stay: they are shallower than their multiplexers.
     """
@@ -42,15 +43,22 @@ def with_split_tables(datapath: g.Datapath, bits: int) -> g.Datapath:
         assert isinstance(table, g.Lookup)
         address = made[table.address]
         words = table.table + table.table[-1:] * ((1 << address.width) - len(table.table))
-        return divided_table(address, words, bits, table.name)
+        return divided_table(address, words, _address_bits(table, hardware), table.name)
 
-    larger = range(bits + 1, bits + 1 + MAX_DIVISIONS)
     tables: set[g.Node] = {
         node
         for node in datapath.nodes
-        if isinstance(node, g.Lookup) and not node.lut_inputs and node.address.width in larger
+        if isinstance(node, g.Lookup)
+        and not node.lut_inputs
+        and 0 < node.address.width - _address_bits(node, hardware) <= MAX_DIVISIONS
     }
     return _rebuilt(datapath, tables, split)
+
+
+def _address_bits(table: g.Lookup, hardware: Target) -> int:
+    """The most that a part of a table may have."""
+    words = hardware.largest_table // table.width
+    return min(hardware.level_inputs + 2, words.bit_length() - 1)
 
 
 def divided_table(address: g.Node, words: tuple[int, ...], bits: int, name: str) -> g.Node:
@@ -93,7 +101,21 @@ def _terms(node: g.Node, inner: set[g.Node]) -> Iterator[g.Node]:
 
 
 def _inverted(node: g.Node) -> g.Node:
-    return node.a if isinstance(node, g.Invert) else ~node
+    """The one's complement, made in front of rows: behind a register it would take a level of logic."""
+    match node:
+        case g.Invert():
+            return node.a
+        case g.Select():
+            made = node.condition.select(_inverted(node.if_one), _inverted(node.if_zero))
+        case g.Lookup(lut_inputs=0):
+            made = node.address.lookup(tuple(~word for word in node.table))
+        case g.Add(kept=True):
+            made = (_inverted(node.a) - node.b).keep()
+        case g.Subtract(kept=True):
+            made = (_inverted(node.a) + node.b).keep()
+        case _:
+            return ~node
+    return made.named(node.name)
 
 
 def _ones(node: g.Node, inner: set[g.Node]) -> int:

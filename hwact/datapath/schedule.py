@@ -124,7 +124,7 @@ def pipelined_area(plan: Schedule, hardware: Target) -> float:
 def _forms(datapath: g.Datapath, hardware: Target) -> Sequence[g.Datapath]:
     """As it is, with trees, and with trees and divided tables."""
     tree = with_trees(datapath)
-    return tuple(dict.fromkeys((datapath, tree, with_split_tables(tree, hardware.level_inputs + 2))))
+    return tuple(dict.fromkeys((datapath, tree, with_split_tables(tree, hardware))))
 
 
 def stages_needed(datapath: g.Datapath, hardware: Target, period: int) -> int:

@@ -125,7 +125,7 @@ def _function(operands: Sequence[tuple[Arrival, Arrival]], hardware: Target) -> 
 def _table(node: g.Lookup, address: Arrival, hardware: Target) -> Arrival:
     """Its network; or leaves, and multiplexers by the bits that one level selects by.
 
-    These select by the address, or by what that is a function of.
+    These select by the address, or by what that is a function of. To reach many leaves takes a level more.
     """
     bits = [_single(address, node.address, i) for i in range(node.address.width)]
     if len(bits) <= hardware.level_inputs:
@@ -135,8 +135,9 @@ def _table(node: g.Lookup, address: Arrival, hardware: Target) -> Arrival:
         return Arrival.of(node, end, end)
     by = 1 if hardware.level_inputs < 5 else 2
     read = frozenset().union(*(taken.inputs for taken, _ in bits))
+    reach = 1 + (len(node.table) * node.width > hardware.largest_table)
     ends = [
-        start + hardware.lut_delay * (1 + ceil(max(0, count - hardware.level_inputs) / by))
+        start + hardware.lut_delay * (reach + ceil(max(0, count - hardware.level_inputs) / by))
         for start, count in ((address.last, len(bits)), (address.since[1], len(read)))
     ]
     return Arrival.of(node, min(ends), min(ends))
