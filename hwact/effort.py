@@ -11,7 +11,7 @@ from typing import Any
 
 from hwact import architectures, unit
 from hwact.architectures.problem import MAX_FITTED_WIDTH, UnitSpec
-from hwact.datapath.schedule import highest_clock
+from hwact.datapath.schedule import cycles, highest_clock
 from hwact.design import Design, designs
 from hwact.errors import ArgumentError
 from hwact.formats import member
@@ -70,22 +70,17 @@ def build(
 
 def _units(found: Unit, options: Mapping[str, Any]) -> Iterator[Unit]:
     """Units like the one found, of the few best designs, as far as they reach its clock."""
-    architecture = options.get("architecture", "auto")
+    architecture, latency = options.get("architecture", "auto"), options.get("latency")
+    target, clock = found.spec.target, found.clock
     if found.gradient:
         few = pairs_of((found.spec, found.gradient.spec), architecture)
     else:
         few = [(one,) for one in _shortlist(found.spec, architecture)]
     for each in map(joined, few):
-        if found.clock is None or highest_clock(datapath_of(each), found.spec.target) >= found.clock:
-            yield of_designs(
-                found.name,
-                each,
-                options.get("latency"),
-                found.interface,
-                found.lanes,
-                found.expression,
-                found.clock,
-            )
+        datapath = datapath_of(each)
+        if clock is None or highest_clock(datapath, target) >= clock:
+            stages = cycles(datapath, target, clock) if latency is None else latency
+            yield of_designs(found.name, each, stages, found.interface, found.lanes, found.expression, clock)
 
 
 def _shortlist(spec: UnitSpec, architecture: str) -> list[Design]:

@@ -294,27 +294,23 @@ def build(
         designs = (Design.build(spec, architecture, architecture_parameters),)
     else:
         designs = (choose(spec, architecture, clock),)
-    return of_designs(unit_name, joined(designs), latency, interface, lanes, expression, clock)
+    both = joined(designs)
+    if latency is None:
+        latency = cycles(datapath_of(both), spec.target, clock)
+    return of_designs(unit_name, both, latency, interface, lanes, expression, clock)
 
 
 def of_designs(
     name: str,
     designs: tuple[Design, ...],
-    latency: int | None,
+    latency: int,
     interface: str,
     lanes: int,
     expression: str | None,
     clock: float | None,
 ) -> Unit:
-    """The unit of a function's design, and of its gradient's on the same nodes where that comes along.
-
-    Parameters
-    ----------
-    latency, clock
-        As of :func:`build`.
-    """
-    datapath, target = datapath_of(designs), designs[0].spec.target
-    plan = schedule(datapath, target, cycles(datapath, target, clock) if latency is None else latency)
+    """The unit of a function's design, and of its gradient's on the same nodes where that comes along."""
+    plan = schedule(datapath_of(designs), designs[0].spec.target, latency)
     gradient = Output(designs[1]) if len(designs) > 1 else None
     return Unit(designs[0], name, plan, interface, lanes, expression, clock, gradient)
 
