@@ -4,13 +4,14 @@
 from __future__ import annotations
 
 import functools
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from enum import StrEnum
 from typing import Any
 
 from hwact import architectures, unit
-from hwact.architectures.problem import MAX_FITTED_WIDTH, UnitSpec
+from hwact.architectures.problem import FITTED_ACCURACY, MAX_FITTED_WIDTH, UnitSpec
 from hwact.datapath.schedule import cycles, highest_clock
 from hwact.design import Design, designs
 from hwact.errors import ArgumentError
@@ -19,7 +20,9 @@ from hwact.pairs import datapath_of, joined, pairs_of
 from hwact.synth import Options, measure
 from hwact.unit import Unit, of_designs
 
-FEW = 8  # designs of one architecture that are synthesised
+FEW = 8  # designs of one architecture and accuracy that are synthesised
+# Of what was tried, the smallest is estimated at up to 1.6 times the smallest estimate.
+WITHIN, MORE = 2, 10  # times the smallest estimate, and look-up tables beyond
 
 
 class Effort(StrEnum):
@@ -84,7 +87,19 @@ def _units(found: Unit, options: Mapping[str, Any]) -> Iterator[Unit]:
 
 
 def _shortlist(spec: UnitSpec, architecture: str) -> list[Design]:
-    """The designs of the smallest estimates, the smallest of all first."""
+    """The designs of the smallest estimates, the smallest of all first.
+
+    They are few of each architecture and accuracy of the ladder, so that those which are synthesised for a
+    tighter accuracy are among those for a looser one, as long as they have a chance.
+    """
     names = architectures.catalogue() if architecture == "auto" else [architecture]
-    few = [sorted(designs(spec, [name]), key=lambda one: one.estimated_area)[:FEW] for name in names]
-    return sorted((one for each in few for one in each), key=lambda one: one.estimated_area)
+    alike: dict[tuple[str, object], list[Design]] = defaultdict(list)
+    for design in designs(spec, names):
+        alike[design.architecture, design.parameters.get(FITTED_ACCURACY)].append(design)
+    few = [one for group in alike.values() for one in sorted(group, key=_estimate)[:FEW]]
+    limit = WITHIN * min(map(_estimate, few), default=0) + MORE
+    return sorted((one for one in few if _estimate(one) <= limit), key=_estimate)
+
+
+def _estimate(design: Design) -> float:
+    return design.estimated_area

@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hwact.datapath import graph as g
-from hwact.datapath.cost import TARGETS, area
+from hwact.datapath.cost import TARGETS, amounts, area
 from hwact.datapath.evaluate import evaluate
 from hwact.datapath.rtl import Pipeline, resized, signal_names
 from hwact.datapath.schedule import schedule
@@ -328,3 +328,11 @@ def test_names_are_unique_and_readable() -> None:
 def test_estimates_grow_with_the_work() -> None:
     areas = [area(chain(n), XC7) for n in (1, 2, 4, 8)]
     assert areas == sorted(set(areas))
+
+
+@pytest.mark.parametrize(("constant", "additions"), [(0, 0), (1, 0), (64, 0), (-64, 1), (3, 1), (-3, 2)])
+def test_a_product_with_a_constant_takes_its_additions_and_a_negation(constant: int, additions: int) -> None:
+    x = g.Input.of(Format(True, 8, 0))
+    product = g.Multiply(a=x, b=g.as_node(constant), low=-512, high=511)
+    counted = amounts(g.Datapath(x, product), XC7).get("addition", 0)
+    assert counted == additions * product.width

@@ -18,8 +18,9 @@ from mpmath import mp, mpf
 import hwact
 from hwact import functions
 from hwact.errors import ArgumentError
-from hwact.formats import Format, Rounding, round_fraction
+from hwact.formats import Codes, Format, Rounding, round_fraction
 from hwact.requantise import Channel, Requantiser, Thresholds, channels
+from hwact.requantise.thresholds import _Search
 from tests import oracles
 
 OUT = Format.parse("int8:0.03f:-100")
@@ -79,6 +80,30 @@ def test_codes_at_both_sides_of_every_threshold(name: str) -> None:
                 checked += 1
     assert checked > 100
     assert len(table.starts[2]) == 1  # gamma 0
+
+
+@pytest.mark.parametrize("guess", ["late", "constant", "noise"])
+def test_float64_decides_nothing(guess: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where it is wrong the changes are found nevertheless."""
+    made = channels(SCALE, **NORM)
+    right = Thresholds.of(functions.get("gelu"), made, OUT)
+    asked, true = 0, _Search._float_codes
+
+    def wrong(search: _Search, accumulators: Codes) -> Codes:
+        nonlocal asked
+        asked += 1
+        codes = true(search, accumulators)
+        return {
+            "late": np.clip(codes - 3, OUT.min_code, OUT.max_code),
+            "constant": np.zeros_like(codes),
+            "noise": RANDOM.integers(OUT.min_code, OUT.max_code + 1, codes.shape),
+        }[guess]
+
+    monkeypatch.setattr(_Search, "_float_codes", wrong)
+    found = Thresholds.of(functions.get("gelu"), made, OUT)
+    assert asked > 0
+    for one, other in zip(right.starts + right.codes, found.starts + found.codes, strict=True):
+        assert np.array_equal(one, other)
 
 
 @pytest.mark.parametrize("name", ["gelu", "relu"])

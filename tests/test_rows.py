@@ -14,6 +14,7 @@ from hwact.architectures import digits, rows
 from hwact.architectures.problem import InfeasibleError
 from hwact.architectures.table import fewest_steps
 from hwact.datapath import Datapath
+from hwact.datapath.cost import TARGETS
 from hwact.datapath.evaluate import evaluate
 from hwact.datapath.graph import Add, Input, Node
 from hwact.design import Design
@@ -187,6 +188,15 @@ def test_the_constant_comes_second_where_synthesis_shortens_paths(target: str, p
     terms = [sums[0].a, *(each.b for each in sums)]
     assert [term.name for term in terms].index("c0") == place
     assert spec.permits(design.codes)
+
+
+@pytest.mark.parametrize(("target", "count", "place"), [("ecp5", 6, 1), ("ecp5", 7, 7), ("xc7", 6, 6)])
+def test_the_constant_of_a_long_sum_comes_last(target: str, count: int, place: int) -> None:
+    x = Input.of(Format(True, 16, 0))
+    made, constant = [x.bits(0, 15 - i) for i in range(count)], x.bits(0, 16)
+    terms = rows.ordered(made, constant, TARGETS[target])
+    assert terms.index(constant) == place
+    assert [term for term in terms if term is not constant] == made[::-1]
 
 
 def test_kept_sums_are_declared_first_and_waivers_stay_with_their_signal() -> None:

@@ -50,6 +50,7 @@ MAX_SQUARE_BITS = 7
 MIN_CORRECTED_WIDTH = 10  # of the input; below, a table is smaller
 MAX_CORRECTED_LENGTH = 10  # bits of an offset
 CORRECTIONS = 24
+SHORT_SUM = 6  # rows; in a longer sum the rows themselves are the longest path
 
 
 def candidates(spec: UnitSpec) -> Iterator[Parameters]:
@@ -305,11 +306,12 @@ def squared(v: Node, dropped_bits: int, squares: Codes) -> Node:
 def ordered(rows: list[Node], constant: Node, target: Target) -> list[Node]:
     """The terms of a sum: the narrowest rows first, the constant last, so that the sums are narrow.
 
-    Where synthesis makes whole paths short the constant is second: it is there early, and the other rows,
-    for which there is time meanwhile, take up to a third fewer look-up tables.
+    Where synthesis makes whole paths short, the constant of a short sum is second: it is there early, and
+    the other rows, for which there is time meanwhile, take up to a third fewer look-up tables.
     """
-    first, *others = [*sorted(rows, key=lambda row: row.width), constant]
-    return [first, *others[-1:], *others[:-1]] if target.maps_paths else [first, *others]
+    terms = sorted(rows, key=lambda row: row.width)
+    place = 1 if target.maps_paths and len(rows) <= SHORT_SUM else len(rows)
+    return [*terms[:place], constant, *terms[place:]]
 
 
 def kept_sum(x: Input, rows: list[Node], codes: Codes, carries: int = 0) -> Node:

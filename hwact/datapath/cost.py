@@ -7,7 +7,7 @@ These are estimates, never results: what a design really costs is measured by sy
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from hwact.datapath import graph as g
@@ -26,9 +26,9 @@ class Prices:
     Parameters
     ----------
     addition, kept_addition : float
-        Of the sum; one that is kept takes in selections.
-    selection, gate : float
-        Of the result; a gate selects between a value and 0.
+        Of the sum.
+    selection, gate, added_selection : float
+        Of the result; a gate selects between a value and 0. Added: of either, where an adder reads it.
     product, square : float
         For each bit of one operand times each of the other.
     chained_negation, chosen_negation, gated_negation : float
@@ -47,6 +47,7 @@ class Prices:
     kept_addition: float
     selection: float
     gate: float
+    added_selection: float
     product: float
     square: float
     chained_negation: float
@@ -145,21 +146,22 @@ TARGETS = {
             register_delay=600,
             stage_delay=4000,
             prices=Prices(
-                addition=0.75,
-                kept_addition=1,
-                selection=0.55,
-                gate=0.07,
-                product=2.6,
+                addition=1.1,
+                kept_addition=0.95,
+                selection=0.1,
+                gate=0.02,
+                added_selection=0.07,
+                product=1.8,
                 square=2.3,
-                chained_negation=0.8,
-                chosen_negation=1.1,
+                chained_negation=1.05,
+                chosen_negation=1.6,
                 gated_negation=0.7,
                 comparison=0.5,
-                constant_comparison=0.1,
+                constant_comparison=0.09,
                 rounding=1,
-                saturation=1.4,
-                table=0.75,
-                computed_table=0.9,
+                saturation=1.45,
+                table=0.8,
+                computed_table=0.87,
                 network=1.1,
             ),
         ),
@@ -174,20 +176,21 @@ TARGETS = {
             stage_delay=5000,
             maps_paths=True,
             prices=Prices(
-                addition=1.2,
-                kept_addition=0.65,
-                selection=0.25,
-                gate=0.1,
-                product=4,
+                addition=1.3,
+                kept_addition=0.8,
+                selection=0.55,
+                gate=0.65,
+                added_selection=0.75,
+                product=2.5,
                 square=4.2,
-                chained_negation=1.6,
+                chained_negation=1.55,
                 chosen_negation=1.2,
                 gated_negation=2.5,
                 comparison=0.5,
-                constant_comparison=0.22,
+                constant_comparison=0.54,
                 rounding=1,
-                saturation=0.5,
-                table=0.75,
+                saturation=1.4,
+                table=0.77,
                 computed_table=0.9,
                 network=1.1,
             ),
@@ -202,21 +205,22 @@ TARGETS = {
             register_delay=600,
             stage_delay=8000,
             prices=Prices(
-                addition=0.8,
-                kept_addition=0.85,
-                selection=0.2,
-                gate=0.25,
-                product=2.55,
+                addition=0.52,
+                kept_addition=0.95,
+                selection=0.21,
+                gate=0.2,
+                added_selection=0.79,
+                product=2.6,
                 square=2.75,
-                chained_negation=1.5,
-                chosen_negation=1.0,
-                gated_negation=1.1,
+                chained_negation=1.7,
+                chosen_negation=1,
+                gated_negation=1.6,
                 comparison=0.5,
-                constant_comparison=0.05,
+                constant_comparison=0.18,
                 rounding=1,
-                saturation=1.5,
-                table=0.75,
-                computed_table=0.7,
+                saturation=1.6,
+                table=0.96,
+                computed_table=0.72,
                 network=1.1,
             ),
         ),
@@ -234,6 +238,7 @@ TARGETS = {
                 kept_addition=2,
                 selection=0.5,
                 gate=0.1,
+                added_selection=0.5,
                 product=2.5,
                 square=1.9,
                 chained_negation=1,
@@ -288,40 +293,28 @@ def area(datapath: g.Datapath, hardware: Target) -> float:
 def amounts(datapath: g.Datapath, hardware: Target) -> dict[str, float]:
     """What a graph has of all that is in `Prices`, outside multiplier blocks."""
     nodes = datapath.nodes
-    absorbed = {id(part) for node in nodes for part in (*_absorbed(node, hardware), *_shared(node))}
+    shared = {id(part) for node in nodes for part in _shared(node)}
+    addends = {id(part) for node in nodes for part in _addends(node)}
     counts: dict[str, float] = defaultdict(float)
     for node in nodes:
-        free = id(node) in absorbed or isinstance(node, g.WIRING) or g.is_sign(node)
+        free = id(node) in shared or isinstance(node, g.WIRING) or g.is_sign(node)
         if not (free or hardware.in_block(node)):
             what, count = _AMOUNTS[type(node)](node, hardware)
-            counts[what] += count
+            added = isinstance(node, g.Select) and id(node) in addends
+            counts["added_selection" if added else what] += count
     return counts
 
 
-def _absorbed(node: g.Node, hardware: Target) -> list[g.Select]:
-    """The selections that an adder's look-up tables take in, beside its first operand."""
-    if not isinstance(node, g.Add | g.Subtract) or not node.kept:
-        return []
-    selects: list[g.Select] = []
-    inputs: set[tuple[int, int]] = set()
-    stack = [(node.b, 0)]
-    while stack:
-        operand, shift = stack.pop()
-        match operand:
-            case g.Select():
-                selects.append(operand)
-                inputs.add((id(operand.condition), 0))
-                stack += [(operand.if_one, shift), (operand.if_zero, shift)]
-            case g.Invert() | g.Known():
-                stack.append((operand.a, shift))
-            case g.ShiftLeft() | g.ShiftRight():
-                amount = operand.amount if isinstance(operand, g.ShiftLeft) else -operand.amount
-                stack.append((operand.a, shift + amount))
-            case g.Constant():
-                pass
-            case _:
-                inputs.add((id(operand), shift))
-    return selects if len(inputs) < hardware.lut_inputs else []
+def _addends(node: g.Node) -> Iterator[g.Node]:
+    """What an adder reads, behind wiring."""
+    if isinstance(node, g.Add | g.Subtract):
+        stack = list(node.operands)
+        while stack:
+            operand = stack.pop()
+            if isinstance(operand, g.WIRING):
+                stack += operand.operands
+            else:
+                yield operand
 
 
 def _trailing_zeros(node: g.Node) -> int:
@@ -347,7 +340,6 @@ def _added(node: g.Add | g.Subtract, _: Target) -> tuple[str, float]:
 
 
 def _selected(node: g.Select, _: Target) -> tuple[str, float]:
-    """A gate in front of an adder shares its look-up table."""
     gates = any(isinstance(end, g.Constant) and end.low == 0 for end in (node.if_one, node.if_zero))
     return "gate" if gates else "selection", node.width
 
@@ -360,13 +352,13 @@ def _multiplied(node: g.Multiply, _: Target) -> tuple[str, float]:
     variable = _variable(node)
     if len(variable) < 2:
         constant = node.a if isinstance(node.a, g.Constant) else node.b
-        return "addition", _signed_digits(constant.low) * node.width
+        return "addition", (_signed_digits(abs(constant.low)) - (constant.low > 0)) * node.width
     return "product", variable[0].width * variable[1].width
 
 
 def _signed_digits(constant: int) -> int:
-    """Additions of a multiplication by a constant: non-zero canonical signed digits less one."""
-    return max(0, ((3 * constant) ^ constant).bit_count() - 1)
+    """Non-zero digits of a number in canonical signed digits."""
+    return ((3 * constant) ^ constant).bit_count()
 
 
 def _compared(node: g.Compare, _: Target) -> tuple[str, float]:

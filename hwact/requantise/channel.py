@@ -49,6 +49,11 @@ class Channel:
         inner = self.factor * accumulator + self.constant
         return float(self.offset) + float(inner) / math.sqrt(self.radicand)
 
+    def values(self, accumulators: Codes) -> npt.NDArray[np.float64]:
+        """The values in float64, of the same shape, less precise than one by one."""
+        sums = float(self.factor) * accumulators + float(self.constant)
+        return np.asarray(float(self.offset) + sums / math.sqrt(self.radicand))
+
     def exact(self, accumulator: int) -> Fraction | None:
         """The value where it is rational, else none."""
         inner = self.factor * accumulator + self.constant
@@ -121,6 +126,25 @@ def by_channel(
         raise ArgumentError(f"accumulators must have {bits} bits, not {int(abs(array).max())!r}")
     moved = np.moveaxis(array.astype(np.int64), axis, 0)
     return np.moveaxis(np.stack([one(channel, part) for channel, part in enumerate(moved)]), 0, axis)
+
+
+def changes(codes_at: Callable[[Codes], Codes], least: int, most: int) -> Codes:
+    """The accumulators in ``least + 1 .. most`` from which on a code holds, ascending; int64.
+
+    Parameters
+    ----------
+    codes_at : callable
+        The codes of an array of accumulators; they keep the order of these, or turn it around.
+    """
+    ends = codes_at(np.array([least, most]))
+    direction = 1 if ends[0] <= ends[1] else -1
+    wanted = np.arange(ends[0] + direction, ends[1] + direction, direction)
+    below, reached = np.full(wanted.shape, least), np.full(wanted.shape, most)
+    while (reached - below > 1).any():
+        middle = (below + reached) >> 1
+        there = (codes_at(middle) - wanted) * direction >= 0
+        below, reached = np.where(there, below, middle), np.where(there, middle, reached)
+    return np.unique(reached)
 
 
 def ball(value: Fraction | int) -> Any:

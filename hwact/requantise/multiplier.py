@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import flint
@@ -17,7 +17,7 @@ from flint import arb
 
 from hwact.errors import ArgumentError
 from hwact.formats import Codes, Format, Overflow, Rounding, round_shift
-from hwact.requantise.channel import ACCUMULATOR_BITS, PRECISION, Channel, ball, by_channel, fraction
+from hwact.requantise.channel import ACCUMULATOR_BITS, PRECISION, Channel, ball, by_channel, changes, fraction
 
 _BIAS_BITS = 60
 
@@ -88,20 +88,9 @@ class Requantiser:
         A multiplier, a shift and a rounding keep the order of the accumulators, or turn it around: between
         neighbouring starts the code cannot change.
         """
-        return tuple(map(self._starts, range(len(self.shifts))))
-
-    def _starts(self, channel: int) -> Codes:
-        """By bisection, for all codes at once."""
         least, most = -(1 << (self.bits - 1)), (1 << (self.bits - 1)) - 1
-        ends = self.channel_codes(channel, np.array([least, most]))
-        direction = 1 if ends[0] <= ends[1] else -1
-        wanted = np.arange(ends[0] + direction, ends[1] + direction, direction)
-        below, reached = np.full(wanted.shape, least), np.full(wanted.shape, most)
-        while (reached - below > 1).any():
-            middle = (below + reached) >> 1
-            there = (self.channel_codes(channel, middle) - wanted) * direction >= 0
-            below, reached = np.where(there, below, middle), np.where(there, middle, reached)
-        return np.unique(np.append(reached, least))
+        rows = (partial(self.channel_codes, channel) for channel in range(len(self.shifts)))
+        return tuple(np.append(least, changes(codes_at, least, most)) for codes_at in rows)
 
     def channel_codes(self, channel: int, accumulators: Codes) -> Codes:
         """The unit's input codes of one channel's accumulators, int64."""

@@ -26,7 +26,7 @@ from hwact.functions.algebra import (
 )
 from hwact.functions.expr import Expr
 from hwact.functions.spec import FunctionSpec, PolynomialPiece
-from hwact.requantise.channel import ACCUMULATOR_BITS, PRECISION, Channel, ball, by_channel, fraction
+from hwact.requantise.channel import ACCUMULATOR_BITS, PRECISION, Channel, ball, by_channel, changes, fraction
 
 _MAX_PRECISION = 1 << 16
 _FAR = 1 << 12  # bits; no format reaches as far
@@ -144,13 +144,28 @@ class _Search:
             self._interval(middle, last)
 
     def _monotonic(self, first: int, last: int) -> None:
+        """Changes where the function does not turn; first where float64 sees them, which mostly is right."""
+        if self.found[first] == self.found[last]:
+            return
+        near = changes(self._float_codes, first, last).tolist()
+        places = sorted({first, last, *near, *(place - 1 for place in near)})
+        self.found.update((place, self.code(place)) for place in places)
+        for a, b in pairwise(places):
+            self._bisected(a, b)
+
+    def _float_codes(self, accumulators: Codes) -> Codes:
+        """What the codes probably are."""
+        values = np.nan_to_num(self.function.float_form(self.channel.values(accumulators)))
+        return self.output_format.quantise_array(values, self.rounding, Overflow.SATURATE)
+
+    def _bisected(self, first: int, last: int) -> None:
         """Changes where the function does not turn: none where both ends have the same code."""
         if self.found[first] == self.found[last] or last - first == 1:
             return
         middle = (first + last) // 2
         self.found[middle] = self.code(middle)
-        self._monotonic(first, middle)
-        self._monotonic(middle, last)
+        self._bisected(first, middle)
+        self._bisected(middle, last)
 
     def _piece(self, t: Any) -> tuple[Piece, Expr] | None:
         """The smooth piece in which a whole enclosure lies, with its derivative; else none."""
