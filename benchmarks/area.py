@@ -130,11 +130,9 @@ def correct_section(cells: Iterable[Cell]) -> str:
 
 def main(wanted: Sequence[str]) -> None:
     """Write the page's tables: those beside the rival's; what correct rounding costs, which takes longer."""
-    text = PAGE.read_text(encoding="utf-8")
     for name in wanted or ("alpha",):
         made = section(WIDTHS) if name == "alpha" else correct_section(compared(CORRECT_WIDTHS))
-        text = with_section(text, name, made)
-    PAGE.write_text(text, encoding="utf-8")
+        PAGE.write_text(with_section(PAGE.read_text(encoding="utf-8"), name, made), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -99,9 +99,9 @@ def test_what_effort_cannot_do_is_refused(run: Run) -> None:
 
 @pytest.mark.slow
 def test_a_looser_accuracy_never_takes_more_on_the_device() -> None:
-    """By the estimates alone it does: these took 64, 51, 32, 68 and 20."""
+    """By the estimates alone it does: these took 51, 32, 68 and 20."""
     areas = []
-    for accuracy in ("correct", "faithful", "max_ulp=1.5", "max_ulp=2", "max_ulp=4"):
+    for accuracy in ("faithful", "max_ulp=1.5", "max_ulp=2", "max_ulp=4"):
         unit = hwact.build(
             "smelu", width=10, accuracy=accuracy, target="ecp5", interface="bare", latency=0, effort="high"
         )

@@ -20,8 +20,10 @@ from math import ceil
 
 import numpy as np
 
+from hwact.architectures.arithmetic import times
 from hwact.architectures.folding import Folding, Region, foldings, roundest
 from hwact.architectures.problem import MAX_FITTED_WIDTH, InfeasibleError, Parameters, UnitSpec
+from hwact.architectures.rows import offset, squared
 from hwact.datapath import Datapath, Node
 from hwact.formats import Codes
 
@@ -84,11 +86,15 @@ class Shape:
 
 @dataclass(frozen=True)
 class Segments:
-    """Fitted coefficients, one of each kind a segment; int64."""
+    """Fitted coefficients, one of each kind a segment; int64.
+
+    Where all segments fall, v is the one's complement of the offset, so that no c1 is negative.
+    """
 
     c0: Codes
     c1: Codes
     c2: Codes
+    falling: bool
 
 
 def candidates(spec: UnitSpec) -> Iterator[Parameters]:
@@ -156,23 +162,23 @@ def _core(shape: Shape, segments: Segments, address: Node) -> Node:
     segment = (
         address.bits(length, (count - 1).bit_length()).named("segment") if count > 1 else address >> length
     )
-    top = ~address.bits(length - 1, 1).bits(0, 1, signed=True)
-    v = top.concat(address.bits(0, length - 1), length - 1) if length > 1 else top
-    v = v.named("v")
     total = _coefficient(segment, segments.c0, "c0")
+    v = offset(address, length)
     if segments.c1.any():
-        total = total + ((_coefficient(segment, segments.c1, "c1") * v).named("linear") >> shape.slope_bits)
+        linear = _product(segment, segments.c1, "c1", ~v if segments.falling else v).named("linear")
+        total = total + (linear >> shape.slope_bits)
     if segments.c2.any():
-        q = _squared(shape, v)
-        curve = (_coefficient(segment, segments.c2, "c2") * q).named("quadratic") >> shape.curve_bits
+        q = squared(v, length - shape.square_bits, shape.squares())
+        curve = _product(segment, segments.c2, "c2", q).named("quadratic") >> shape.curve_bits
         total = (total.named("line") + curve).named("polynomial")
     return total.named("polynomial")
 
 
-def _squared(shape: Shape, v: Node) -> Node:
-    top = v >> (shape.segment_bits - shape.square_bits)
-    distance = top.less_than(0).select(~top, top).known(0, top.high).named("distance")
-    return distance.lookup(tuple(shape.squares().tolist())).named("q")
+def _product(segment: Node, values: Codes, name: str, factor: Node) -> Node:
+    """A coefficient times a factor; where it is the same everywhere, with few additions."""
+    if (values == values[0]).all():
+        return times(factor, int(values[0]))
+    return _coefficient(segment, values, name) * factor
 
 
 def _coefficient(segment: Node, values: Codes, name: str) -> Node:
@@ -200,20 +206,30 @@ def _fitted(spec: UnitSpec, shape: Shape) -> Segments | None:
 
 
 def _fit(shape: Shape, low: Codes, high: Codes, exact: Codes) -> Segments | None:
+    """Coefficients of some segments; the truncation of a product of one's complements may suit, or not."""
+    first, last = _nodes(shape)
+    if (exact[:, last] <= exact[:, first]).all():
+        segments = _fit_along(shape, low, high, exact, falling=True)
+        if segments is not None:
+            return segments
+    return _fit_along(shape, low, high, exact, falling=False)
+
+
+def _fit_along(shape: Shape, low: Codes, high: Codes, exact: Codes, *, falling: bool) -> Segments | None:
     """Try the neighbours of the ideal coefficients and keep, per segment, those that leave c0 most room."""
-    v = shape.offsets()
+    v = ~shape.offsets() if falling else shape.offsets()
     q = shape.square_of_offsets() if shape.degree == 2 else np.zeros_like(v)
     best = _Best(low.shape[0])
     for c2 in _curves(shape, exact):
         curve = (c2[:, None] * q) >> shape.curve_bits
-        ideal = _slopes(shape, exact, curve)
+        ideal = _slopes(shape, v, exact, curve)
         for step in (0, 1, -1, 2):
             c1 = ideal + step
             rest = ((c1[:, None] * v) >> shape.slope_bits) + curve
             best.offer((low - rest).max(axis=1), (high - rest).min(axis=1), c1, c2)
     if (best.low > best.high).any():
         return None
-    return Segments(roundest(best.low, best.high), best.c1, best.c2)
+    return Segments(roundest(best.low, best.high), best.c1, best.c2, falling)
 
 
 class _Best:
@@ -237,12 +253,12 @@ def _nodes(shape: Shape) -> tuple[int, int]:
     return first, size - 1 - first
 
 
-def _slopes(shape: Shape, exact: Codes, curve: Codes) -> Codes:
+def _slopes(shape: Shape, v: Codes, exact: Codes, curve: Codes) -> Codes:
     """c1 of the chord through the outer nodes of what the curve leaves; rounded down."""
     first, last = _nodes(shape)
     scale = RESOLUTION - shape.guard_bits
     rise = (exact[:, last] - exact[:, first]) - ((curve[:, last] - curve[:, first]) << scale)
-    return (rise << shape.slope_bits) // ((last - first) << scale)
+    return (rise << shape.slope_bits) // (int(v[last] - v[first]) << scale)
 
 
 def _curves(shape: Shape, exact: Codes) -> Iterator[Codes]:

@@ -118,8 +118,8 @@ class Target:
         return self.block.count(node) if self.block and isinstance(node, g.Multiply | g.Square) else 0
 
     def priced(self, blocks: int) -> float:
-        """Look-up tables that blocks count for: none for the first, since who allows blocks wants one."""
-        return self.block.area * max(0, blocks - 1) if self.block else 0.0
+        """Look-up tables that blocks count for: few for the first, since who allows blocks wants one."""
+        return FIRST_BLOCK + self.block.area * (blocks - 1) if self.block and blocks else 0.0
 
     def in_block(self, node: g.Node) -> bool:
         """Whether blocks make an operation: a product, or a sum behind one where they add."""
@@ -129,6 +129,7 @@ class Target:
 
 
 MULTIPLIERS = ("luts", "dsp")
+FIRST_BLOCK = 20  # look-up tables that it must save
 
 
 # The vendors' slowest speed grades, routing included, as nextpnr places units on ECP5 and iCE40; for standard
@@ -248,8 +249,8 @@ TARGETS = {
                 constant_comparison=0.33,
                 rounding=1,
                 saturation=1,
-                table=1,
-                computed_table=1,
+                table=0.7,
+                computed_table=0.7,
                 network=1.1,
             ),
             register=4,
