@@ -89,8 +89,8 @@ def _units(found: Unit, options: Mapping[str, Any]) -> Iterator[Unit]:
 def _shortlist(spec: UnitSpec, architecture: str) -> list[Design]:
     """The designs of the smallest estimates, the smallest of all first.
 
-    They are few of each architecture and accuracy of the ladder, so that those which are synthesised for a
-    tighter accuracy are among those for a looser one, as long as they have a chance.
+    They are few of each architecture and accuracy of the ladder: those which are synthesised for an
+    accuracy of the ladder are among those for a looser one, as long as they have a chance.
     """
     names = architectures.catalogue() if architecture == "auto" else [architecture]
     alike: dict[tuple[str, object], list[Design]] = defaultdict(list)

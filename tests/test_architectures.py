@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 
 import hwact
+from hwact.architectures import piecewise
 from hwact.errors import ArgumentError, UnreachableError
+from hwact.unit import specification
 
 TINY = (("SQ1.0", "SQ1.0"), ("UQ1.0", "SQ2.0"), ("SQ2.1", "UQ1.2"), ("SQ3.2", "SQ2.4"), ("SQ-1.6", "SQ1.5"))
 MODES = tuple(itertools.product(("half_up", "half_even", "toward_zero"), ("saturate", "wrap")))
@@ -72,3 +74,18 @@ def test_unreachable_wishes_are_refused() -> None:
         hwact.build("gelu", width=8, architecture="quadratic")
     with pytest.raises(ArgumentError, match="not 'nope'"):
         hwact.build("gelu", width=8, architecture="nope")
+
+
+@pytest.mark.parametrize(("name", "falls"), [("smelu", True), ("exp", False)])
+def test_what_falls_is_multiplied_by_ones_complements(name: str, falls: bool) -> None:
+    """Of exp segments of two codes, too; a chord of 0 may be rounded down."""
+    spec = specification(name, width=10, accuracy="faithful")
+    shapes = [piecewise.Shape(**each) for each in piecewise.candidates(spec)]  # type: ignore[arg-type]
+    assert falls or 1 in {shape.segment_bits for shape in shapes}
+    falling = 0
+    for shape in shapes:
+        segments = piecewise._fitted(spec, shape)
+        assert segments
+        falling += segments.falling
+        assert not segments.falling or segments.c1.min() >= -1
+    assert (falling > 5) == falls == (falling > 0)

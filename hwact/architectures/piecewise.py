@@ -88,7 +88,8 @@ class Shape:
 class Segments:
     """Fitted coefficients, one of each kind a segment; int64.
 
-    Where all segments fall, v is the one's complement of the offset, so that no c1 is negative.
+    Where `falling`, as all segments then do, v is the one's complement of the offset, so that c1 is
+    hardly ever negative.
     """
 
     c0: Codes
@@ -207,8 +208,7 @@ def _fitted(spec: UnitSpec, shape: Shape) -> Segments | None:
 
 def _fit(shape: Shape, low: Codes, high: Codes, exact: Codes) -> Segments | None:
     """Coefficients of some segments; the truncation of a product of one's complements may suit, or not."""
-    first, last = _nodes(shape)
-    if (exact[:, last] <= exact[:, first]).all():
+    if (exact[:, -1] <= exact[:, 0]).all():
         segments = _fit_along(shape, low, high, exact, falling=True)
         if segments is not None:
             return segments

@@ -118,7 +118,7 @@ class Target:
         return self.block.count(node) if self.block and isinstance(node, g.Multiply | g.Square) else 0
 
     def priced(self, blocks: int) -> float:
-        """Look-up tables that blocks count for: few for the first, since who allows blocks wants one."""
+        """Look-up tables that blocks must save; few for the first, since who allows blocks wants one."""
         return FIRST_BLOCK + self.block.area * (blocks - 1) if self.block and blocks else 0.0
 
     def in_block(self, node: g.Node) -> bool:
@@ -295,7 +295,8 @@ def amounts(datapath: g.Datapath, hardware: Target) -> dict[str, float]:
     """What a graph has of all that is in `Prices`, outside multiplier blocks."""
     nodes = datapath.nodes
     shared = {id(part) for node in nodes for part in _shared(node)}
-    addends = {id(part) for node in nodes for part in _addends(node)}
+    adders = (node for node in nodes if not hardware.in_block(node))
+    addends = {id(part) for adder in adders for part in _addends(adder)}
     counts: dict[str, float] = defaultdict(float)
     for node in nodes:
         free = id(node) in shared or isinstance(node, g.WIRING) or g.is_sign(node)

@@ -50,9 +50,16 @@ class Channel:
         return float(self.offset) + float(inner) / math.sqrt(self.radicand)
 
     def values(self, accumulators: Codes) -> npt.NDArray[np.float64]:
-        """The values in float64, of the same shape, less precise than one by one."""
-        sums = float(self.factor) * accumulators + float(self.constant)
-        return np.asarray(float(self.offset) + sums / math.sqrt(self.radicand))
+        """The values in float64, of the same shape, less precise than one by one.
+
+        Raises
+        ------
+        OverflowError
+            A number of the channel is beyond float64.
+        """
+        factor, constant, offset, radicand = map(float, self.numbers)
+        with np.errstate(all="ignore"):
+            return np.asarray(offset + (factor * accumulators + constant) / math.sqrt(radicand))
 
     def exact(self, accumulator: int) -> Fraction | None:
         """The value where it is rational, else none."""
@@ -134,9 +141,13 @@ def changes(codes_at: Callable[[Codes], Codes], least: int, most: int) -> Codes:
     Parameters
     ----------
     codes_at : callable
-        The codes of an array of accumulators; they keep the order of these, or turn it around.
+        The codes of an array of accumulators; if they neither keep the order of these nor turn it around,
+        the result is only some accumulators.
     """
     ends = codes_at(np.array([least, most]))
+    if most - least <= abs(int(ends[1]) - int(ends[0])):
+        codes = codes_at(np.arange(least, most + 1))
+        return least + 1 + np.flatnonzero(np.diff(codes))
     direction = 1 if ends[0] <= ends[1] else -1
     wanted = np.arange(ends[0] + direction, ends[1] + direction, direction)
     below, reached = np.full(wanted.shape, least), np.full(wanted.shape, most)

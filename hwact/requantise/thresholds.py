@@ -30,6 +30,7 @@ from hwact.requantise.channel import ACCUMULATOR_BITS, PRECISION, Channel, ball,
 
 _MAX_PRECISION = 1 << 16
 _FAR = 1 << 12  # bits; no format reaches as far
+_INT64_BITS = 60
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,13 +150,18 @@ class _Search:
             return
         near = changes(self._float_codes, first, last).tolist()
         places = sorted({first, last, *near, *(place - 1 for place in near)})
-        self.found.update((place, self.code(place)) for place in places)
+        self.found.update((place, self.code(place)) for place in places if place not in self.found)
         for a, b in pairwise(places):
             self._bisected(a, b)
 
     def _float_codes(self, accumulators: Codes) -> Codes:
-        """What the codes probably are."""
-        values = np.nan_to_num(self.function.float_form(self.channel.values(accumulators)))
+        """What the codes probably are; nothing but zeros where float64 or int64 cannot say."""
+        try:
+            values = np.nan_to_num(self.function.float_form(self.channel.values(accumulators)))
+        except OverflowError:
+            return np.zeros_like(accumulators)
+        if self.output_format.width > _INT64_BITS:
+            return np.zeros_like(accumulators)
         return self.output_format.quantise_array(values, self.rounding, Overflow.SATURATE)
 
     def _bisected(self, first: int, last: int) -> None:
