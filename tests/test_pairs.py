@@ -377,7 +377,7 @@ def test_joint_segments_make_the_pair_smaller() -> None:
 
 
 CHEAPER = [
-    ("smelu", 8, "ice40"),
+    ("gelu", 8, "xc7"),
     ("gelu", 8, "ice40"),
     ("swish", 8, "ecp5"),
     ("gelu", 16, "ecp5"),
