@@ -107,9 +107,14 @@ def table(records: Mapping[Cell, Record]) -> str:
         lines += [
             (f"`{name}`", str(width), *map(_cell, row)) for name, row in zip(FUNCTIONS, rows, strict=True)
         ]
-        columns = list(zip(*rows, strict=True))
-        lines.append(("pair / two", str(width), *(_means(each, _to_two) for each in columns)))
-        lines.append(("pair / in one module", str(width), *(_means(each, _to_beside) for each in columns)))
+        columns = list(zip(COLUMNS, zip(*rows, strict=True), strict=True))
+        apart = (_means(counts, _to_two) for _, counts in columns)
+        together = (
+            _means(counts, _to_beside) if column.options is COMBINATIONAL else "-"
+            for column, counts in columns
+        )
+        lines.append(("pair / two", str(width), *apart))
+        lines.append(("pair / in one module", str(width), *together))
     return markdown(header, lines)
 
 
@@ -138,11 +143,8 @@ def _to_beside(counts: tuple[int, ...]) -> float:
 
 
 def _means(column: Iterable[Counts], ratio: Callable[[tuple[int, ...]], float]) -> str:
-    """The geometric mean of all functions' ratios, for each figure; a dash where nothing is beside."""
-    figures = list(zip(*column, strict=True))
-    if ratio is _to_beside and len(figures[0][0]) < 4:
-        return "-"
-    return "; ".join(f"{geometric_mean(map(ratio, each)):.2f}" for each in figures)
+    """The geometric mean of all functions' ratios, for each figure."""
+    return "; ".join(f"{geometric_mean(map(ratio, each)):.2f}" for each in zip(*column, strict=True))
 
 
 def main() -> None:
