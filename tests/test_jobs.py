@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
@@ -210,3 +211,28 @@ def test_a_missing_dask_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ToolError, match=pattern) as caught:
         list(jobs.run(square, [1], scheduler="tcp://127.0.0.1:1"))
     assert caught.value.exit_code == 3
+
+
+def test_ctrl_c_waits_until_the_workers_are_started_whichever_thread_takes_it() -> None:
+    """A thread that draws progress took it once: a worker that was just starting then found no input."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    done, went_on = threading.Event(), threading.Event()
+    other = threading.Thread(target=done.wait)
+    other.start()
+
+    def interrupt_the_other() -> None:
+        assert other.ident is not None
+        with jobs._no_interrupts():
+            signal.pthread_kill(other.ident, signal.SIGINT)
+            time.sleep(0.2)
+            went_on.set()
+
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            interrupt_the_other()
+        assert went_on.is_set()
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        done.set()
+        other.join()
+        signal.signal(signal.SIGINT, before)
