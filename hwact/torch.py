@@ -156,7 +156,7 @@ class Activation(nn.Module):
         if _in_pieces(codes):
             return _evaluate_pieces(codes, table, self.numbers).to(dtype)
         if codes.is_cuda and not torch.compiler.is_compiling() and (kernels := _triton_kernels()):
-            result: Tensor = kernels.evaluate(codes, table, self.numbers.mask, dtype)
+            result: Tensor = kernels.evaluate(codes, table, dtype)
             return result
         return table[codes.to(torch.int32) & self.numbers.mask].to(dtype)
 

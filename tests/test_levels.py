@@ -55,6 +55,7 @@ LEVELS = {
     "hwact.jobs": 7,
     "hwact.tailoring": 7,
     "hwact.torch": 7,
+    "hwact.gluon_kernels": 7,
     "hwact.triton_kernels": 7,
     "hwact.report": 7,
     "hwact.compare": 8,
