@@ -2,7 +2,7 @@
 """How fast `hwact.torch.Activation` is, against PyTorch's own float32 GELU on the CPU, in one run.
 
 All of them take turns on as many values and with as many threads, so that a busy machine slows each. The same
-for the look-ups of 16-bit codes that NumPy and PyTorch have. Where there is a GPU, also the fraction of the
+for other look-ups of 16-bit codes, those of NumPy and PyTorch. Where there is a GPU, also the fraction of the
 copy bandwidth that codes to codes reach on it. Run ``python -m benchmarks.torch_activation``.
 """
 
@@ -26,14 +26,17 @@ GPU_CALLS = 20
 def rows(width: int, count: int, repeats: int, threads: int) -> Iterator[Row]:
     """Each way through the unit, as times PyTorch's speed."""
     torch.set_num_threads(threads)
-    module = Activation(hwact.build("gelu", width=width))
+    unit = hwact.build("gelu", width=width)
+    module, source = Activation(unit), unit.input_format
     generator = torch.Generator().manual_seed(1)
-    values = torch.randn(count, generator=generator) * 3
-    low, high = -(1 << (width - 1)), 1 << (width - 1)
-    codes = torch.randint(low, high, (count,), generator=generator).to(module.table.dtype)
+    values = torch.randn(count, generator=generator)
+    normal = (values / float(source.ulp)).round().clamp(source.min_code, source.max_code)
+    codes = normal.to(module.table.dtype)
+    alike = torch.randint(source.min_code, source.max_code + 1, (count,), generator=generator).to(codes.dtype)
     calls: dict[str, Callable[[], object]] = {
         BAR: lambda: torch.nn.functional.gelu(values),
-        "codes to codes": lambda: module.evaluate(codes),
+        "codes to codes, of normal values": lambda: module.evaluate(codes),
+        "codes to codes, all alike": lambda: module.evaluate(alike),
         "floats to floats": lambda: module(values),
     }
     where = f"{count:,} values, {threads} threads"
@@ -41,16 +44,18 @@ def rows(width: int, count: int, repeats: int, threads: int) -> Iterator[Row]:
 
 
 def look_up_rows(count: int, repeats: int) -> Iterator[Row]:
-    """What the libraries' look-ups of 16-bit codes take, with one thread, as times PyTorch's speed."""
+    """Look-ups of 16-bit codes, ours and the libraries', with one thread, as times PyTorch's speed."""
     torch.set_num_threads(1)
     generator = torch.Generator().manual_seed(1)
     values = torch.randn(count, generator=generator) * 3
     table = torch.randint(-(1 << 15), 1 << 15, (1 << 16,), generator=generator).to(torch.int16)
     codes = torch.randint(0, 1 << 16, (count,), generator=generator).to(torch.uint16)
+    module = Activation(hwact.build("gelu", width=16))
     long, words, column = codes.long(), table.numpy(), table[:, None]
     bits, index, near, result = codes.numpy(), long.numpy(), (long % 1024).numpy(), np.empty(count, np.int16)
     calls: dict[str, Callable[[], object]] = {
         BAR: lambda: torch.nn.functional.gelu(values),
+        "hwact's loop": lambda: module.evaluate(codes.view(torch.int16)),
         "int64 known, take(mode='wrap'), of 1024 codes": lambda: words.take(near, out=result, mode="wrap"),
         "int64 known, take(mode='wrap')": lambda: words.take(index, out=result, mode="wrap"),
         "int64 known, take(mode='clip')": lambda: words.take(index, out=result, mode="clip"),

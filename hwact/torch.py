@@ -2,77 +2,37 @@
 """Units in PyTorch networks: a module that is bit-exact with the golden model, and its gradient.
 
 The module is made of PyTorch's own operations on a table of output codes, so that it runs on every device,
-and `torch.compile` and `torch.export` see through it; codes on a GPU go through one Triton kernel. Needs the
-extra ``hwact[torch]``.
+and `torch.compile` and `torch.export` see through it. Without these a processor goes through loops of Numba's,
+and codes on a GPU through one kernel of Triton's. Needs the extra ``hwact[torch]``.
 """
 
 from __future__ import annotations
 
 import copy
-import os
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
-from functools import cache, lru_cache
-from typing import Any, NamedTuple, TypeVar
+from functools import cache
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from hwact import numba_kernels
 from hwact.errors import ArgumentError
-from hwact.formats import Codes, Format, Overflow, Rounding
+from hwact.formats import Codes, Format, Overflow
+from hwact.numba_kernels import ROUNDINGS, Numbers
 from hwact.unit import Unit
 
 TABLE_BITS = 24  # widest input whose output codes fit a table; its codes are exact in float32, too
 SCALE_BITS = 26  # a value of 24 bits over such a scale, rounded to float64, stays on its side of every tie
 AGREEMENT = 1e-6  # how near a module must be to a unit's function to be replaced; of the value, at least of 1
 
-_PIECE = 1 << 16  # elements that go through all operations while they are in the processor's cache
-_PIECES_A_THREAD = 2  # fewer take no longer than waking the thread
 _POINTS = 1 << 16
 _INTEGERS = (torch.int8, torch.int16, torch.int32, torch.int64)
 
 AnyModule = TypeVar("AnyModule", bound=nn.Module)
-
-
-class _Rounding(NamedTuple):
-    """Rounding without ties in float: of multiples of ``1 / parts`` ulp to whole floats, then of integers."""
-
-    parts: int
-    whole: str
-    bias: Callable[[Any], Any]  # added to the whole parts before they are divided
-
-
-_ROUNDINGS: Mapping[str, _Rounding] = {
-    Rounding.HALF_UP.value: _Rounding(2, "floor", lambda halves: 1),
-    Rounding.HALF_EVEN.value: _Rounding(1, "round", lambda code: 0),
-    Rounding.HALF_AWAY.value: _Rounding(2, "trunc", lambda halves: halves >= 0),
-    Rounding.FLOOR.value: _Rounding(1, "floor", lambda code: 0),
-    Rounding.TOWARD_ZERO.value: _Rounding(1, "trunc", lambda code: 0),
-}
-
-
-class _Numbers(NamedTuple):
-    """What the operations need of a unit, as plain numbers; `low` and `high` in parts of an ulp.
-
-    Parts are ``value * to_parts / divisor``, values ``(code - zero_out) * numerator / denominator``; where
-    a format is `affine`, in float64.
-    """
-
-    to_parts: float
-    divisor: float
-    low: int
-    high: int
-    zero: int
-    mask: int
-    saturates: bool
-    rounding: str
-    zero_out: int
-    numerator: float
-    denominator: float
-    affine: bool
 
 
 class Activation(nn.Module):
@@ -148,13 +108,11 @@ class Activation(nn.Module):
         Only the low bits of an integer count, as many as the input format has: nothing is checked. The result
         has the type of the codes where it holds the output format, else the smallest signed one that does.
         """
-        if codes.dtype.is_floating_point or codes.dtype.is_complex or codes.dtype == torch.bool:
-            raise ArgumentError(f"codes must be integers, not {codes.dtype}; call the module to pass values")
         table = self.table
-        mine, theirs = torch.iinfo(table.dtype), torch.iinfo(codes.dtype)
-        dtype = codes.dtype if theirs.min <= mine.min and mine.max <= theirs.max else table.dtype
-        if _in_pieces(codes):
-            return _evaluate_pieces(codes, table, self.numbers).to(dtype)
+        if _is_plain(codes):
+            dtype = _kept_result_type(codes.dtype, table.dtype)
+            return numba_kernels.evaluate(codes, table, self.numbers.mask, dtype)
+        dtype = _result_type(codes.dtype, table.dtype)
         if codes.is_cuda and not torch.compiler.is_compiling() and (kernels := _triton_kernels()):
             result: Tensor = kernels.evaluate(codes, table, dtype)
             return result
@@ -165,12 +123,12 @@ class Activation(nn.Module):
         n = self.numbers
         exact = values.dtype == torch.float64 or n.affine or not 1 <= n.to_parts <= 2.0**100
         wide = values.to(torch.float64 if exact else torch.float32)
-        if _in_pieces(wide):
-            result, index = _look_up_pieces(wide, self.table, n, keep=keep)
+        if _is_plain(wide):
+            result, index = numba_kernels.apply(wide, self.table, n, keep=keep)
             return result.to(values.dtype), index
         parts = _parts(wide * n.to_parts / n.divisor, n)
         whole = parts.to(torch.int32 if n.saturates else torch.int64)
-        rounding = _ROUNDINGS[n.rounding]
+        rounding = ROUNDINGS[n.rounding]
         index = ((((whole + rounding.bias(whole)) >> rounding.parts - 1) + n.zero) & n.mask).to(torch.int32)
         steps = self.table[index].to(wide.dtype) - n.zero_out
         result = torch.where(parts.isnan(), torch.nan, steps * n.numerator / n.denominator)
@@ -202,124 +160,44 @@ class _Slope(torch.autograd.Function):
         return (gradient * slope).to(gradient.dtype), None, None
 
 
-def _parts(scaled: Tensor, n: _Numbers) -> Tensor:
+def _parts(scaled: Tensor, n: Numbers) -> Tensor:
     """Whole parts of an ulp within the input format, as floats; NaN where there are none.
 
     Where the unit wraps, the integers still are to be cut to the code's bits.
     """
-    rounding = _ROUNDINGS[n.rounding]
+    rounding = ROUNDINGS[n.rounding]
     if n.saturates:
         scaled = scaled.clip(n.low, n.high)
     else:
         scaled = torch.where(scaled.abs() < rounding.parts * 2.0**62, scaled, torch.nan)
-    result: Tensor = getattr(torch, rounding.whole)(scaled)
-    return result
+    return rounding.whole(scaled)
 
 
-def _in_pieces(source: Tensor) -> bool:
-    """Whether NumPy goes through a tensor piece by piece; a compiler fuses operations itself."""
-    plain = type(source) in (Tensor, nn.Parameter) and source.device.type == "cpu"
+def _is_plain(source: Tensor) -> bool:
+    """Whether loops may go through a tensor; a compiler makes its own."""
+    plain = type(source) in (Tensor, nn.Parameter) and source.is_cpu
     return plain and not torch.compiler.is_compiling()
 
 
-def _look_up_pieces(
-    values: Tensor, table: Tensor, n: _Numbers, *, keep: bool
-) -> tuple[Tensor, Tensor | None]:
-    """As :meth:`Activation._look_up`, while a piece is in the processor's cache, each step in its place."""
-    source, words = values.detach().reshape(-1).numpy(), table.numpy()
-    result, kept = np.empty_like(source), np.empty(source.size * keep, dtype=np.int32)
-    rounding, whole = _ROUNDINGS[n.rounding], np.int32 if n.saturates else np.int64
-    limit = rounding.parts * 2.0**62
-
-    @np.errstate(invalid="ignore")  # whatever integer a NaN becomes, the mask makes an index of it
-    def work(place: slice) -> None:
-        parts, out = source[place] * source.dtype.type(n.to_parts), result[place]
-        if n.divisor != 1:
-            parts /= n.divisor
-        if n.saturates:
-            parts.clip(n.low, n.high, out=parts)
-        else:
-            parts[~(np.abs(parts) < limit)] = np.nan
-        getattr(np, rounding.whole)(parts, out=parts)
-        bits = parts.astype(whole)
-        if rounding.parts > 1:
-            bits += rounding.bias(bits)
-            bits >>= 1
-        if n.zero:
-            bits += n.zero
-        bits &= n.mask
-        out[:] = words.take(bits, mode="wrap")
-        if n.zero_out:
-            out -= n.zero_out
-        out *= n.numerator
-        if n.denominator != 1:
-            out /= n.denominator
-        if np.isnan(parts.max()):
-            out[np.isnan(parts)] = np.nan
-        if keep:
-            kept[place] = bits
-
-    _share(source.size, work)
-    result_tensor = torch.from_numpy(result).view(values.shape)
-    return result_tensor, torch.from_numpy(kept).view(values.shape) if keep else None
+def _result_type(codes: torch.dtype, table: torch.dtype) -> torch.dtype:
+    """Of :meth:`Activation.evaluate`."""
+    if codes.is_floating_point or codes.is_complex or codes == torch.bool:
+        raise ArgumentError(f"codes must be integers, not {codes}; call the module to pass values")
+    mine, theirs = torch.iinfo(table), torch.iinfo(codes)
+    return codes if theirs.min <= mine.min and mine.max <= theirs.max else table
 
 
-def _evaluate_pieces(codes: Tensor, table: Tensor, n: _Numbers) -> Tensor:
-    """As :meth:`Activation.evaluate`; the result has the table's type."""
-    words, given = table.numpy(), codes.numpy()
-    kind, source = words.dtype, given.reshape(-1)
-    fills = n.mask.bit_length() == 8 * source.itemsize  # the bits of the code are the index
-    if source.itemsize == 1 and words.size <= 1 << 8 and source.size % 2 == 0:
-        words, source, fills = _pairs(words.tobytes(), kind), source.view("u2"), True
-    elif fills:
-        source = source.view(f"u{source.itemsize}")
-    result = np.empty(source.size, words.dtype)
-
-    def work(place: slice) -> None:
-        index = source[place] if fills else np.bitwise_and(source[place], n.mask, dtype=np.intp)
-        words.take(index, out=result[place], mode="wrap")
-
-    _share(source.size, work)
-    return torch.from_numpy(result.view(kind).reshape(given.shape))
+_kept_result_type = cache(_result_type)
 
 
-@lru_cache(maxsize=64)
-def _pairs(table: bytes, kind: np.dtype[Any]) -> npt.NDArray[np.void]:
-    """Two output codes for two input codes of 8 bits, by both as they lie in memory."""
-    words = np.frombuffer(table, kind)
-    codes = np.arange(1 << 16, dtype=np.uint16).view(np.uint8) & (words.size - 1)
-    return words[codes].view(f"V{2 * kind.itemsize}")
-
-
-def _share(size: int, work: Callable[[slice], None]) -> None:
-    """Share the pieces among as many threads as pay, up to PyTorch's; NumPy lets go of Python's lock."""
-    pieces = [slice(start, min(start + _PIECE, size)) for start in range(0, size, _PIECE)]
-    threads = max(1, min(torch.get_num_threads(), len(pieces) // _PIECES_A_THREAD))
-
-    def go_through(first: int) -> None:
-        for piece in pieces[first::threads]:
-            work(piece)
-
-    others = [_pool(os.getpid()).submit(go_through, first) for first in range(1, threads)]
-    go_through(0)
-    for other in others:
-        other.result()
-
-
-@cache
-def _pool(_process: int) -> ThreadPoolExecutor:
-    """Threads that are kept, since starting them is slow; a fork of the process has none of them."""
-    return ThreadPoolExecutor(os.cpu_count())
-
-
-def _numbers(unit: Unit) -> _Numbers:
+def _numbers(unit: Unit) -> Numbers:
     source, sink = unit.input_format, unit.output_format
     rounding = unit.spec.rounding.value
-    parts = _ROUNDINGS[rounding].parts
+    parts = ROUNDINGS[rounding].parts
     fixed = source.scale is None
     ulp = Fraction(1) if fixed else source.ulp
     out = (sink.ulp, Fraction(1)) if sink.scale is None else (sink.scale.numerator, sink.scale.denominator)
-    return _Numbers(
+    return Numbers(
         to_parts=parts * 2.0**source.frac_bits * float(ulp.denominator),
         divisor=float(ulp.numerator),
         low=parts * (source.min_code - source.zero_point),

@@ -56,6 +56,7 @@ LEVELS = {
     "hwact.tailoring": 7,
     "hwact.torch": 7,
     "hwact.gluon_kernels": 7,
+    "hwact.numba_kernels": 6,
     "hwact.triton_kernels": 7,
     "hwact.report": 7,
     "hwact.compare": 8,

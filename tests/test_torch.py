@@ -23,6 +23,7 @@ import torch
 from torch import Tensor, nn
 
 import hwact
+from hwact import numba_kernels
 from hwact import torch as hwact_torch
 from hwact.errors import ArgumentError
 from hwact.formats import Overflow, Rounding
@@ -35,9 +36,9 @@ FLOATS = (torch.float32, torch.float64)
 @pytest.fixture(params=["at_once", "in_pieces"])
 def path(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Either way through a tensor on the CPU; in pieces that do not divide the sizes used here."""
-    monkeypatch.setattr(hwact_torch, "_PIECE", 999)
+    monkeypatch.setattr(numba_kernels, "_PIECE", 999)
     if request.param == "at_once":
-        monkeypatch.setattr(hwact_torch, "_in_pieces", lambda source: False)
+        monkeypatch.setattr(hwact_torch, "_is_plain", lambda source: False)
 
 
 @pytest.fixture(scope="module")
@@ -332,7 +333,7 @@ def test_codes_of_8_bits_side_by_side(formats: tuple[str, str]) -> None:
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there are no forks")
 def test_a_fork_has_threads_of_its_own(gelu: Unit, monkeypatch: pytest.MonkeyPatch) -> None:
     module, codes = Activation(gelu), torch.from_numpy(gelu.input_format.codes()).to(torch.int16)
-    monkeypatch.setattr(hwact_torch, "_PIECE", 999)
+    monkeypatch.setattr(numba_kernels, "_PIECE", 999)
     monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
     expected = module.evaluate(codes).numpy().tobytes()
     assert any("ThreadPool" in thread.name for thread in threading.enumerate())
