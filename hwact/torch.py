@@ -2,8 +2,8 @@
 """Units in PyTorch networks: a module that is bit-exact with the golden model, and its gradient.
 
 The module is made of PyTorch's own operations on a table of output codes, so that it runs on every device,
-and `torch.compile` and `torch.export` see through it. Without these a processor goes through loops of Numba's,
-and codes on a GPU through one kernel of Triton's. Needs the extra ``hwact[torch]``.
+and `torch.compile` and `torch.export` see through it. Without these a tensor on a processor goes through
+loops of Numba's, and codes on a GPU through one kernel of Triton's. Needs the extra ``hwact[torch]``.
 """
 
 from __future__ import annotations

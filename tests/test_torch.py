@@ -330,6 +330,24 @@ def test_codes_of_8_bits_side_by_side(formats: tuple[str, str]) -> None:
     assert checked + odd.numel() == 4 * (1 << 17) - 1
 
 
+@pytest.mark.usefixtures("path")
+@pytest.mark.parametrize("count", [0, 1, 998, 999, 1000, 4 * 999 + 1])
+def test_the_last_piece_may_be_short(gelu: Unit, count: int) -> None:
+    module, codes = Activation(gelu), torch.arange(-count, count)[::2].to(torch.int16)
+    due = torch.from_numpy(gelu.evaluate(codes.long().numpy()))
+    assert torch.equal(module.evaluate(codes).long(), due)
+    assert torch.equal(module(codes.double() / 4096), due / 4096)
+
+
+@pytest.mark.usefixtures("path")
+def test_codes_of_fewer_bits_than_the_format_keep_their_sign(gelu: Unit) -> None:
+    module, codes = Activation(gelu), torch.arange(-128, 128)
+    signed, unsigned = module.evaluate(codes.to(torch.int8)), module.evaluate(codes[128:].to(torch.uint8))
+    due = torch.from_numpy(gelu.evaluate(codes.numpy()))
+    assert torch.equal(signed.long(), due)
+    assert torch.equal(unsigned.long(), due[128:])
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there are no forks")
 def test_a_fork_has_threads_of_its_own(gelu: Unit, monkeypatch: pytest.MonkeyPatch) -> None:
     module, codes = Activation(gelu), torch.from_numpy(gelu.input_format.codes()).to(torch.int16)
