@@ -72,7 +72,8 @@ def test_bad_arguments_are_refused(run: Run, here: Path, words: tuple[str, ...],
 
 
 @pytest.mark.parametrize(
-    ("module", "library"), [("torch", "PyTorch"), ("sklearn", "scikit-learn"), ("scipy", "SciPy")]
+    ("module", "library"),
+    [("torch", "PyTorch"), ("numba", "Numba"), ("sklearn", "scikit-learn"), ("scipy", "SciPy")],
 )
 def test_a_missing_library_is_named(
     run: Run, monkeypatch: pytest.MonkeyPatch, module: str, library: str

@@ -19,7 +19,7 @@ from hwact.studies.plan import Plan, Progress, Results
 if TYPE_CHECKING:
     from matplotlib.figure import Figure  # which takes a while to load
 
-_NEEDED = {"torch": "PyTorch", "sklearn": "scikit-learn", "scipy": "SciPy"}
+_NEEDED = {"torch": "PyTorch", "numba": "Numba", "sklearn": "scikit-learn", "scipy": "SciPy"}
 
 
 class Study(Protocol):
