@@ -10,7 +10,7 @@ if not hasattr(gl.shared_memory_descriptor, "gather"):
     raise ImportError("Triton must be at least 3.7 to gather from shared memory")
 
 BLOCK = 16384
-WARPS = 32
+WARPS = 32  # with their registers a program fills a multiprocessor
 
 
 @gluon.jit(do_not_specialize=["count"])  # type: ignore[untyped-decorator]

@@ -80,14 +80,16 @@ def _no_interrupts() -> Iterator[None]:
     A mask is its thread's own, and another one may take the signal, such as that of a progress display.
     """
     taken: list[int] = []
-    is_main = threading.current_thread() is threading.main_thread()
-    handler = signal.signal(signal.SIGINT, lambda number, _: taken.append(number)) if is_main else None
+    handler = signal.getsignal(signal.SIGINT)
+    is_ours = handler is not None and threading.current_thread() is threading.main_thread()
+    if is_ours:
+        signal.signal(signal.SIGINT, lambda number, _: taken.append(number))
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-        if is_main:
+        if is_ours:
             signal.signal(signal.SIGINT, handler)
         if taken:
             signal.raise_signal(signal.SIGINT)

@@ -2,7 +2,7 @@
 """Tensors through a unit's table on a processor, by loops that Numba compiles when they are first called.
 
 Quantising, looking up and dequantising are loops of their own: those without look-ups are vectorised.
-Their arrays have shape ``(n,)``, and their numbers the type of the values or codes that they meet.
+Their arrays have shape ``(n,)``; numbers beside values have their type.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ def evaluate(codes: Tensor, table: Tensor, mask: int, dtype: torch.dtype) -> Ten
         Of the result: that of the table where codes have 8 bits.
     """
     look = _look(codes.dtype, mask, dtype, codes.numel() % 2 == 0)
-    words, array = table.numpy(), codes.contiguous().numpy()
+    words, array = table.numpy(), codes.contiguous().resolve_neg().numpy()
     bits, result = array.reshape(-1).view(look.bits), np.empty(array.size, look.result)
     out: Words = result
     if look.in_pairs:
@@ -101,7 +101,7 @@ def apply(values: Tensor, table: Tensor, numbers: Numbers, *, keep: bool) -> tup
     keep : bool
         Whether to return the bits of the input codes, too, int32.
     """
-    array, words = values.detach().contiguous().numpy(), table.numpy()
+    array, words = values.detach().contiguous().resolve_neg().numpy(), table.numpy()
     source = array.reshape(-1)
     result, kept = np.empty_like(source), np.empty(source.size * keep, dtype=np.uint32)
     loops = _loops(numbers, values.dtype)
@@ -238,7 +238,7 @@ def _share(size: int, work: Callable[[slice], None]) -> None:
     if size <= _PIECE:
         work(slice(size))
         return
-    threads = max(1, min(torch.get_num_threads(), -(-size // _PIECE) // _PIECES_A_THREAD))
+    threads = max(1, min(torch.get_num_threads(), size // _PIECE // _PIECES_A_THREAD))
 
     def go_through(first: int) -> None:
         for start in range(first * _PIECE, size, threads * _PIECE):

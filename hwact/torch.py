@@ -174,7 +174,7 @@ def _parts(scaled: Tensor, n: Numbers) -> Tensor:
 
 
 def _is_plain(source: Tensor) -> bool:
-    """Whether loops may go through a tensor; a compiler makes its own."""
+    """Whether loops may go through a tensor's memory; a compiler makes its own."""
     plain = type(source) in (Tensor, nn.Parameter) and source.is_cpu
     return plain and not torch.compiler.is_compiling()
 
@@ -187,7 +187,7 @@ def _result_type(codes: torch.dtype, table: torch.dtype) -> torch.dtype:
     return codes if theirs.min <= mine.min and mine.max <= theirs.max else table
 
 
-_kept_result_type = cache(_result_type)
+_kept_result_type = cache(_result_type)  # a compiler would warn of the cache
 
 
 def _numbers(unit: Unit) -> Numbers:

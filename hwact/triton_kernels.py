@@ -90,8 +90,7 @@ def _way(gpu: _Gpu, table: int) -> _Way:
     """The kernel for a table of so many bytes."""
     near = _gluon_kernels()
     if near and table <= gpu.shared:
-        at_once = 1 if 2 * table > gpu.shared else 2
-        return _Way(near.look_up, near.BLOCK, near.WARPS, at_once * gpu.processors)
+        return _Way(near.look_up, near.BLOCK, near.WARPS, gpu.processors)
     return _Way(look_up, BLOCK, WARPS, _PROGRAMS_A_PROCESSOR * gpu.processors)
 
 

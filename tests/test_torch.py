@@ -5,14 +5,11 @@ from __future__ import annotations
 
 import copy
 import io
-import os
 import pickle
 import re
 import runpy
-import signal
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -312,24 +309,6 @@ def test_it_is_copied_saved_and_moved(small: Unit) -> None:
     assert module.to("meta")(torch.zeros(5, 7, device="meta")).shape == (5, 7)
 
 
-@pytest.mark.parametrize("formats", [("SQ4.4", "SQ4.4"), ("UQ2.4", "SQ4.12"), ("SQ2.3", "SQ4.20")])
-def test_codes_of_8_bits_side_by_side(formats: tuple[str, str]) -> None:
-    """Every pair of bytes; and an odd number of codes, which go one by one."""
-    unit = hwact.build("gelu", input_format=formats[0], output_format=formats[1])
-    module, mask = Activation(unit), (1 << unit.input_format.width) - 1
-    low = torch.arange(256).repeat(256)
-    both = torch.stack([low, torch.arange(256).repeat_interleave(256)], dim=1).to(torch.uint8)
-    ordered = torch.from_numpy(unit.evaluate(unit.input_format.codes()))
-    expected = ordered[(both.int() & mask) - unit.input_format.min_code & mask]
-    checked = 0
-    for codes, due in ((both, expected), (both.view(torch.int8), expected), (both.T, expected.T)):
-        assert torch.equal(module.evaluate(codes).long(), due.long())
-        checked += codes.numel()
-    odd = module.evaluate(both.flatten()[1:])
-    assert torch.equal(odd.long(), expected.flatten()[1:].long())
-    assert checked + odd.numel() == 4 * (1 << 17) - 1
-
-
 @pytest.mark.usefixtures("path")
 @pytest.mark.parametrize("count", [0, 1, 998, 999, 1000, 4 * 999 + 1])
 def test_the_last_piece_may_be_short(gelu: Unit, count: int) -> None:
@@ -346,20 +325,6 @@ def test_codes_of_fewer_bits_than_the_format_keep_their_sign(gelu: Unit) -> None
     due = torch.from_numpy(gelu.evaluate(codes.numpy()))
     assert torch.equal(signed.long(), due)
     assert torch.equal(unsigned.long(), due[128:])
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="there are no forks")
-def test_a_fork_has_threads_of_its_own(gelu: Unit, monkeypatch: pytest.MonkeyPatch) -> None:
-    module, codes = Activation(gelu), torch.from_numpy(gelu.input_format.codes()).to(torch.int16)
-    monkeypatch.setattr(numba_kernels, "_PIECE", 999)
-    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
-    expected = module.evaluate(codes).numpy().tobytes()
-    assert any("ThreadPool" in thread.name for thread in threading.enumerate())
-    child = os.fork()
-    if child == 0:
-        signal.alarm(20)
-        os._exit(module.evaluate(codes).numpy().tobytes() != expected)  # threads of PyTorch's hang here
-    assert os.waitpid(child, 0)[1] == 0
 
 
 def trained(module: nn.Module, call: Callable[[Tensor], Tensor], values: Tensor) -> Iterator[Tensor]:

@@ -55,6 +55,32 @@ for source, module in ((ASTSource, triton_kernels), (GluonASTSource, gluon_kerne
     print(made.metadata.shared, len(streams), wide, made.asm["cubin"][1:4].decode())
 """
 
+LAUNCHED = """
+import torch, triton
+from triton.backends.compiler import GPUTarget
+from hwact import gluon_kernels, triton_kernels
+
+class Gpu:
+    utils = property(lambda self: self)
+    get_current_target = lambda self: GPUTarget("cuda", 90, 32)
+    get_current_device = get_current_stream = lambda self, *device: 0
+    get_device_properties = lambda self, device: {"multiprocessor_count": 132, "max_shared_mem": 232448}
+
+triton.runtime.driver.set_active(Gpu())
+run = triton.JITFunction.run
+kernels = set()
+def launch(self, *given, grid, warmup, **options):
+    made = run(self, *given, grid=grid, warmup=True, **options)
+    kernels.add(made)
+    print(self is gluon_kernels.look_up, *grid, made.metadata.num_warps, made.metadata.shared)
+triton.JITFunction.run = launch
+for entries in (1 << 16, 1 << 17):
+    for count in (10**7, 65537, 16, 1, 0):
+        codes, table = torch.zeros(count, dtype=torch.int16), torch.zeros(entries, dtype=torch.int16)
+        triton_kernels.evaluate(codes, table, torch.int16)
+print(len(kernels))
+"""
+
 
 def output(script: str, *arguments: object, **variables: str) -> str:
     """What a script prints: Triton looks at the environment when it is imported."""
@@ -121,13 +147,21 @@ def test_both_kernels_compile_for_gpus(
         assert int(wide) == (int(streams) if aligned else 0)
 
 
+def test_kernels_are_launched_as_they_are_made() -> None:
+    """Up to the launch, which needs a GPU; one kernel serves all counts."""
+    *launches, kernels = output(LAUNCHED).splitlines()
+    near = [f"True {programs} 32 131072" for programs in (132, 4, 1, 1)]
+    assert launches == near + [f"False {programs} 4 0" for programs in (528, 16, 1, 1)]
+    assert kernels == "2"
+
+
 def test_the_kernel_depends_on_the_table_and_the_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     hopper, consumer = triton_kernels._Gpu(132, 232448), triton_kernels._Gpu(128, 101376)
     near, cached = gluon_kernels.look_up, triton_kernels.look_up
     ways = [triton_kernels._way(*given) for given in ((hopper, 1 << 17), (hopper, 1 << 8), (hopper, 1 << 18))]
     ways += [triton_kernels._way(consumer, 1 << 17)]
     assert [way.kernel for way in ways] == [near, near, cached, cached]
-    assert [way.programs for way in ways] == [132, 264, 528, 512]
+    assert [way.programs for way in ways] == [132, 132, 528, 512]
     monkeypatch.setattr(triton_kernels, "_gluon_kernels", lambda: None)
     assert triton_kernels._way(hopper, 1 << 17).kernel is cached
 
