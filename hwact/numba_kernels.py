@@ -143,18 +143,28 @@ def _quantiser(
     Returns
     -------
     callable
-        Of the values, the bits to write, and `to_parts`, `divisor`, `low` and `high`, which bound the parts
-        ``value * to_parts / divisor``; then of the code's zero point and the mask of its bits. A NaN gives
-        the bits of `low`.
+        Of the values, the bits to write, and `to_parts`, `divisor`, `reach`, `low` and `high`, then of the
+        code's zero point and the mask of its bits. The parts ``value * to_parts / divisor`` are those of zero
+        beyond the reach and for a NaN; they are clipped to `low` and `high`.
     """
     added = njit(bias)
 
     @njit(nogil=True, error_model="numpy")
     def quantise(
-        values: Words, bits: Words, to_parts: Any, divisor: Any, low: Any, high: Any, zero: Any, mask: Any
+        values: Words,
+        bits: Words,
+        to_parts: Any,
+        divisor: Any,
+        reach: Any,
+        low: Any,
+        high: Any,
+        zero: Any,
+        mask: Any,
     ) -> None:
+        nothing = values.dtype.type(0)
         for i in range(values.size):
             parts = values[i] * to_parts / divisor
+            parts = parts if abs(parts) <= reach else nothing
             parts = parts if parts > low else low
             parts = parts if parts < high else high
             code = integer(whole(parts))
@@ -197,11 +207,11 @@ def _loops(n: Numbers, dtype: torch.dtype) -> _Loops:
     rounding = ROUNDINGS[n.rounding]
     limit = np.nextafter(kind(rounding.parts * 2.0**62), kind(0))  # fits the integer, as does all below it
     low, high, reach = (n.low, n.high, np.inf) if n.saturates else (-limit, limit, limit)
-    to_parts = (kind(n.to_parts), kind(n.divisor))
+    to_parts = (kind(n.to_parts), kind(n.divisor), kind(reach))
     return _Loops(
         _quantiser(rounding.ufunc, rounding.bias, rounding.parts - 1, integer),
         (*to_parts, kind(low), kind(high), integer(n.zero), integer(n.mask)),
-        (*to_parts, kind(reach), kind(n.zero_out), kind(n.numerator), kind(n.denominator)),
+        (*to_parts, kind(n.zero_out), kind(n.numerator), kind(n.denominator)),
     )
 
 

@@ -319,6 +319,16 @@ def test_the_last_piece_may_be_short(gelu: Unit, count: int) -> None:
 
 
 @pytest.mark.usefixtures("path")
+@pytest.mark.parametrize("formats", [("SQ4.4", "SQ4.4"), ("int8:0.05:7", "int8:0.05")])
+@pytest.mark.parametrize("overflow", list(Overflow))
+def test_what_has_no_code_has_the_slope_at_zero(formats: tuple[str, str], overflow: Overflow) -> None:
+    unit = hwact.build("gelu", input_format=formats[0], output_format=formats[1], overflow=overflow)
+    values = torch.tensor([torch.nan, torch.inf, -torch.inf])
+    ends = 0.5 if overflow is Overflow.WRAP else 0.0
+    assert torch.equal(gradient(Activation(unit), values), torch.tensor([0.5, ends, ends]))
+
+
+@pytest.mark.usefixtures("path")
 def test_codes_of_fewer_bits_than_the_format_keep_their_sign(gelu: Unit) -> None:
     module, codes = Activation(gelu), torch.arange(-128, 128)
     signed, unsigned = module.evaluate(codes.to(torch.int8)), module.evaluate(codes[128:].to(torch.uint8))
