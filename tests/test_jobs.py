@@ -236,3 +236,13 @@ def test_ctrl_c_waits_until_the_workers_are_started_whichever_thread_takes_it() 
         done.set()
         other.join()
         signal.signal(signal.SIGINT, before)
+
+
+def test_a_handler_that_is_not_pythons_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It cannot be put back."""
+    before = signal.getsignal(signal.SIGINT)
+    with monkeypatch.context() as patch:
+        patch.setattr(signal, "getsignal", lambda number: None)
+        with jobs._no_interrupts():
+            pass
+    assert signal.getsignal(signal.SIGINT) is before
